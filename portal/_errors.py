@@ -1,0 +1,99 @@
+"""What can go wrong in a portal, by who can fix it.
+
+::
+
+    PortalError
+    ├── ConfigError            the operator: a configuration that cannot be used
+    ├── AddressInUse           the operator: something else listens where the portal should
+    └── UpstreamFailure        the far server, or the way to it
+        ├── UpstreamUnavailable    no session could be made or kept; nothing of the call is known to have been done
+        ├── UpstreamTimeout        no answer in time; what the call did is unknown
+        ├── UpstreamRefused        the server answered with a JSON-RPC error
+        └── UpstreamMisbehaved     the answer is not what MCP says an answer is
+
+Messages of ``UpstreamFailure`` are read by clients and agents: they name the server and what to do, never an address, a
+credential or an exception's text. The detail goes to the log where the failure is first seen.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from portal._json import JsonValue
+
+
+class PortalError(Exception):
+    """Root of the portal's errors."""
+
+
+class ConfigError(PortalError):
+    """Raised when a configuration cannot be used; the message is one sentence that says what to do.
+
+    ``file``, ``line`` (1-based) and ``key`` (a dotted path) say where, as far as known.
+    """
+
+    def __init__(
+        self, message: str, *, file: Path | str | None = None, line: int | None = None, key: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.file = file
+        self.line = line
+        self.key = key
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line) if part is not None)
+        return f"{place}: {self.message}" if place else self.message
+
+
+class AddressInUse(PortalError):
+    """Raised when the portal cannot listen on ``host:port``."""
+
+    def __init__(self, host: str, port: int, reason: str) -> None:
+        super().__init__(f"cannot listen on {host}:{port}: {reason}; stop what listens there, or choose another --port")
+        self.host = host
+        self.port = port
+
+
+class UpstreamFailure(PortalError):
+    """Raised when an upstream gave no result.
+
+    ``upstream`` is its server id; ``code`` the JSON-RPC or HTTP code, if any; ``is_retryable`` says whether the same
+    request may succeed later without anybody changing anything.
+    """
+
+    is_retryable = True
+
+    def __init__(
+        self, message: str, *, upstream: str, code: int | None = None, data: JsonValue = None, retryable: bool | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.upstream = upstream
+        self.code = code
+        self.data = data
+        if retryable is not None:
+            self.is_retryable = retryable
+
+
+class UpstreamUnavailable(UpstreamFailure):
+    """Raised when no session with an upstream could be made or kept."""
+
+
+class UpstreamTimeout(UpstreamFailure):
+    """Raised when an upstream did not answer in time; what the call did there is unknown."""
+
+
+class UpstreamRefused(UpstreamFailure):
+    """Raised when an upstream answered a request with a JSON-RPC error of its own."""
+
+    is_retryable = False
+
+
+class UpstreamMisbehaved(UpstreamFailure):
+    """Raised when what an upstream sent is not what the protocol allows, or is larger than the portal accepts."""
+
+    is_retryable = False
