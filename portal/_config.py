@@ -1,0 +1,311 @@
+"""The configuration of one portal process: listening, access, upstreams, portals and limits."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
+from urllib.parse import urlsplit
+
+from portal._config_errors import ConfigError, listing, nearest
+from portal._server_config import ServerConfig, check_http_url, check_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from portal._secret import Secret
+
+CodeMode: TypeAlias = Literal["off", "opt_in", "default_on", "enforced"]
+SignIn: TypeAlias = Literal["required", "none"]
+
+DEFAULT_HOST: Final = "127.0.0.1"
+DEFAULT_PORT: Final = 8808
+DEFAULT_PORTAL: Final = "default"  # the one that answers at /mcp
+MIN_TOKEN_CHARS: Final = 16  # 64 bits as hexadecimal: the least that cannot be guessed over the network
+MIN_REDACTED_CHARS: Final = 6  # a shorter value ("1", "info") would blank ordinary words out of every log line
+
+# First path segments that the HTTP app needs, now or for the pages to come.
+RESERVED_PORTAL_IDS: Final = frozenset(
+    {
+        *("mcp", "sse", "messages", "healthz", "readyz", "metrics", "admin", "static", "assets", "api"),
+        *("authorize", "token", "register", "revoke", "login", "logout", "callback", "servers-callback", "well-known"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitsConfig:
+    """What one run may use, and how long an answer may be."""
+
+    run_cpu_s: float = 10.0  # a program that composes tools needs milliseconds; ten seconds is a loop gone wrong
+    run_wall_s: float = 300.0  # the longest that common clients wait for one tool call
+    memory_mb: int = 64  # room for some 20 MB of JSON from tools, parsed
+    calls: int = 1_000  # pages through 100,000 items; stops a loop that never ends
+    concurrent_calls: int = 16  # what an upstream meant for one user stands
+    answer_chars: int = 24_000  # about 6,000 tokens; Claude Code cuts a tool's answer at 25,000 tokens
+
+    def __post_init__(self) -> None:
+        ranges = {
+            "run_cpu_s": (0.01, 3_600),
+            "run_wall_s": (0.01, 86_400),
+            "memory_mb": (8, 4_096),
+            "calls": (1, 1_000_000),
+            "concurrent_calls": (1, 1_000),
+            "answer_chars": (200, 10_000_000),
+        }
+        for key, (least, most) in ranges.items():
+            if not least <= getattr(self, key) <= most:
+                raise ConfigError(f"limits.{key} must be between {least} and {most}.", key=key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortalServer:
+    """A server as one portal offers it: all of its tools except those in ``deny`` (the server's own tool names)."""
+
+    id: str
+    deny: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortalConfig:
+    """One endpoint: ``/mcp`` for the id ``default``, else ``/{id}/mcp``, with the servers that it offers."""
+
+    id: str = DEFAULT_PORTAL
+    servers: tuple[PortalServer, ...] = ()
+    code_mode: CodeMode = "opt_in"
+
+    def __post_init__(self) -> None:
+        check_id(self.id, noun="portal", reserved=RESERVED_PORTAL_IDS)
+        if self.code_mode not in get_args(CodeMode):
+            options = listing(get_args(CodeMode))
+            raise ConfigError(f'code_mode "{self.code_mode}" is not one of {options}.', key="code_mode")
+        repeated = _first_repeated(server.id for server in self.servers)
+        if repeated is not None:
+            raise ConfigError(f'portal "{self.id}" names the server "{repeated}" twice.', key="servers")
+
+    @property
+    def path(self) -> str:
+        """The path of the endpoint."""
+        return "/mcp" if self.id == DEFAULT_PORTAL else f"/{self.id}/mcp"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything an operator decides, checked as a whole.
+
+    ``sign_in`` is ``None`` for the default: required off loopback. In this version to sign in is to send the bearer
+    ``token``, which every request must carry whenever it is set. Without ``portals`` there is one, ``default``, with every server. Raises ``ConfigError`` when settings
+    are wrong or contradict each other.
+    """
+
+    servers: tuple[ServerConfig, ...] = ()
+    portals: tuple[PortalConfig, ...] = ()
+    public_url: str | None = None
+    host: str = DEFAULT_HOST
+    port: int = DEFAULT_PORT
+    sign_in: SignIn | None = None
+    token: Secret | None = None
+    trusted_proxies: tuple[str, ...] = ()
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
+    data_dir: Path = field(default_factory=lambda: Path.home() / ".local" / "share" / "portico")
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65_535:
+            raise ConfigError("port must be between 0 (any free one) and 65535.", key="port")
+        if not self.host.strip() or any(character in self.host for character in "/ ?#"):
+            raise ConfigError(f'host "{self.host}" is not a host name or address to listen on.', key="host")
+        self._check_public_url()
+        self._check_access()
+        self._check_proxies()
+        self._check_servers()
+
+    @classmethod
+    def from_env(
+        cls,
+        *,
+        config: Path | None = None,
+        mcp_config: Path | None = None,
+        host: str | None = None,
+        port: int | None = None,
+    ) -> Config:
+        """Read the configuration that the command line and the process's environment name.
+
+        ``config`` is a YAML file, ``mcp_config`` the JSON file of an MCP client; with neither, the built-in demo.
+        ``host`` and ``port`` win over the file. This is the only place where the environment is read.
+        """
+        environ = dict(os.environ)
+        if config is not None and mcp_config is not None:
+            raise ConfigError("--config and --mcp-config exclude each other: name one file.")
+        if config is not None:
+            return cls.load(config, environ, host=host, port=port)
+        if mcp_config is not None:
+            return cls.from_mcp_config(mcp_config, environ, host=host, port=port)
+        return cls.demo(environ, host=host, port=port)
+
+    @classmethod
+    def load(
+        cls, path: Path, environ: Mapping[str, str], *, host: str | None = None, port: int | None = None
+    ) -> Config:
+        """Read a ``portico.yaml``; ``environ`` answers ``${VAR}``. Raises ``ConfigError`` with the file and line."""
+        from portal._config_file import load_config  # noqa: PLC0415 -- the file formats build on this module
+
+        return load_config(path, environ, host=host, port=port)
+
+    @classmethod
+    def from_mcp_config(
+        cls, path: Path, environ: Mapping[str, str], *, host: str | None = None, port: int | None = None
+    ) -> Config:
+        """Read the JSON that an MCP client has: the dialects of Claude, Cursor and VS Code."""
+        from portal._client_dialects import load_mcp_config  # noqa: PLC0415 -- as above
+
+        return load_mcp_config(path, environ, host=host, port=port)
+
+    @classmethod
+    def demo(cls, environ: Mapping[str, str], *, host: str | None = None, port: int | None = None) -> Config:
+        """The embedded demo: one built-in server, loopback, nothing to set up."""
+        from portal._config_file import process_settings  # noqa: PLC0415 -- as above
+
+        settings = process_settings(environ, host=host, port=port)
+        return cls(servers=(ServerConfig(id="tracker", name="Tracker", transport="demo"),), **settings)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the listening address."""
+        return is_loopback(self.host)
+
+    @property
+    def origin(self) -> str:
+        """The address that clients use, without a path: ``public_url``, else where the process listens."""
+        if self.public_url is not None:
+            return self.public_url
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    def endpoint(self, portal_id: str = DEFAULT_PORTAL) -> str:
+        """The address of a portal to give to a client, with code mode asked for."""
+        return f"{self.origin}{self.portal(portal_id).path}?codemode=search_and_execute"
+
+    def server(self, server_id: str) -> ServerConfig:
+        """Return the server with this id. Raises ``KeyError`` when there is none."""
+        for server in self.servers:
+            if server.id == server_id:
+                return server
+        raise KeyError(server_id)
+
+    def portal(self, portal_id: str) -> PortalConfig:
+        """Return the portal with this id. Raises ``KeyError`` when there is none."""
+        for portal in self.portals:
+            if portal.id == portal_id:
+                return portal
+        raise KeyError(portal_id)
+
+    def secrets(self) -> tuple[Secret, ...]:
+        """Every credential worth hiding in a log: those of ``MIN_REDACTED_CHARS`` and more, longest first."""
+        found = {secret for secret in self._secrets() if len(secret) >= MIN_REDACTED_CHARS}
+        return tuple(sorted(found, key=len, reverse=True))
+
+    def _secrets(self) -> Iterator[Secret]:
+        if self.token is not None:
+            yield self.token
+        for server in self.servers:
+            yield from server.secrets()
+
+    def _check_public_url(self) -> None:
+        if self.public_url is None:
+            return
+        check_http_url(self.public_url, key="public_url")
+        parts = urlsplit(self.public_url)
+        if parts.path not in {"", "/"} or parts.query or parts.username is not None:
+            message = "public_url is the address before any path: write it as https://tools.example.com"
+            raise ConfigError(message, key="public_url")
+        object.__setattr__(self, "public_url", f"{parts.scheme}://{parts.netloc}".lower())
+
+    def _check_access(self) -> None:
+        if self.sign_in is not None and self.sign_in not in get_args(SignIn):
+            raise ConfigError(f'sign_in "{self.sign_in}" is not one of required and none.', key="sign_in")
+        if self.token is not None:
+            _check_token(self.token, is_loopback=self.is_loopback)
+        if self.sign_in == "none" and self.token is not None:
+            message = "sign_in: none contradicts PORTICO_TOKEN, which is set: remove one of them."
+            raise ConfigError(message, key="sign_in")
+        if self.sign_in == "required" and self.token is None:
+            message = "sign_in: required needs a bearer token in this version: set PORTICO_TOKEN, for instance to the"
+            raise ConfigError(f"{message} output of `openssl rand -hex 32`.", key="sign_in")
+        if not self.is_loopback:
+            self._check_exposed()
+
+    def _check_exposed(self) -> None:
+        where = f"Listening on {self.host} makes the portal reachable from other machines"
+        if self.sign_in == "none":
+            message = f"{where}, and sign_in: none is for loopback only: remove it and set PORTICO_TOKEN."
+            raise ConfigError(message, key="sign_in")
+        missing = []
+        if self.public_url is None:
+            missing.append("public_url (the https address that clients use, in the configuration file)")
+        if self.token is None:
+            missing.append("PORTICO_TOKEN (a bearer token, for instance from `openssl rand -hex 32`)")
+        if missing:
+            message = f"{where}: set {listing(missing)} first, or listen on {DEFAULT_HOST}."
+            raise ConfigError(message, key="host")
+
+    def _check_proxies(self) -> None:
+        for proxy in self.trusted_proxies:
+            try:
+                ipaddress.ip_network(proxy, strict=False)
+            except ValueError:
+                message = f'trusted_proxies: "{proxy}" is not an IP address or network (10.0.0.5, 10.0.0.0/8).'
+                raise ConfigError(message, key="trusted_proxies") from None
+
+    def _check_servers(self) -> None:
+        known = [server.id for server in self.servers]
+        repeated = _first_repeated(known)
+        if repeated is not None:
+            raise ConfigError(f'two servers have the id "{repeated}": rename one.', key="servers")
+        if not self.portals:
+            everything = tuple(PortalServer(id=server_id) for server_id in known)
+            object.__setattr__(self, "portals", (PortalConfig(servers=everything),))
+        repeated = _first_repeated(portal.id for portal in self.portals)
+        if repeated is not None:
+            raise ConfigError(f'two portals have the id "{repeated}": rename one.', key="portals")
+        for portal in self.portals:
+            for server in portal.servers:
+                if server.id not in known:
+                    raise ConfigError(unknown_server(server.id, known, portal_id=portal.id), key="portals")
+
+
+def unknown_server(server_id: str, known: list[str], *, portal_id: str) -> str:
+    """The sentence for a portal that names a server that is not configured."""
+    near = nearest(server_id, known)
+    hint = f'did you mean "{near}"?' if near else f"configured: {listing(known)}."
+    return f'portal "{portal_id}" names the server "{server_id}", which is not under servers: {hint}'
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` (a name or an address to listen on) is reachable from this machine only."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_token(token: Secret, *, is_loopback: bool) -> None:
+    text = token.reveal()
+    if not text or any(not "!" <= character <= "~" for character in text):
+        message = "PORTICO_TOKEN must be printable ASCII without spaces, for instance from `openssl rand -hex 32`."
+        raise ConfigError(message, key="token")
+    if not is_loopback and len(text) < MIN_TOKEN_CHARS:
+        message = f"PORTICO_TOKEN is too short to listen beyond loopback: use at least {MIN_TOKEN_CHARS} characters,"
+        raise ConfigError(f"{message} for instance from `openssl rand -hex 32`.", key="token")
+
+
+def _first_repeated(names: Iterator[str] | list[str]) -> str | None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None

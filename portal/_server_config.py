@@ -1,0 +1,215 @@
+"""What the operator says of one upstream server: where it is and how to sign in to it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
+from urllib.parse import urlsplit
+
+from portal._config_errors import ConfigError, listing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from portal._secret import Secret
+
+Transport: TypeAlias = Literal["auto", "http", "sse", "stdio", "demo"]
+Session: TypeAlias = Literal["shared", "user", "client"]
+
+CONNECT_TIMEOUT_S: Final = 30.0  # `npx -y` and `uvx` download a package the first time they start
+CALL_TIMEOUT_S: Final = 120.0  # clients give up at 60 to 300 s; a tool that reports progress is not cut by it
+MAX_ID_CHARS: Final = 32  # list-mode names keep the whole id and 16 characters of the tool within 48
+
+# The id is the part of a tool's name before the first underscore, so that it can have none itself.
+_ID: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2, token
+_UNSAFE_IN_HEADER: Final = re.compile(r"[^\t\x20-\x7e\x80-\xff]")  # RFC 9110 section 5.5: no CR, LF or NUL
+_ENV_NAME: Final = re.compile(r"[^=\0]+")
+
+RESERVED_SERVER_IDS: Final = frozenset({"portal"})  # portal_list_servers and its like are the portal's own
+# Set by the transport itself: a fixed value would break the framing or the protocol's session.
+RESERVED_HEADERS: Final = frozenset(
+    {
+        *("accept", "connection", "content-length", "content-type", "host", "te", "transfer-encoding", "upgrade"),
+        *("last-event-id", "mcp-protocol-version", "mcp-session-id"),
+    }
+)
+
+
+def normal_id(text: str) -> str:
+    """The id that a file's spelling stands for: ``my_server`` is ``my-server``."""
+    return text.replace("_", "-")
+
+
+def slug(text: str) -> str:
+    """The nearest valid id to any text (``My Server!`` becomes ``my-server``); empty when nothing of it is usable."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:MAX_ID_CHARS].strip("-")
+
+
+def check_id(text: str, *, noun: str, reserved: frozenset[str]) -> None:
+    """Raise ``ConfigError`` unless ``text`` is an id: lower-case letters, digits and hyphens, and not reserved."""
+    if not _ID.fullmatch(text) or len(text) > MAX_ID_CHARS:
+        better = slug(text)
+        hint = f' (for instance "{better}")' if better and better != text else ""
+        message = f'{noun} id "{text}" must be 1 to {MAX_ID_CHARS} lower-case letters, digits and hyphens{hint}.'
+        raise ConfigError(message, key="id")
+    if text in reserved:
+        raise ConfigError(f'{noun} id "{text}" is reserved for Portico itself: choose another.', key="id")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoAuth:
+    """The upstream asks for no credential."""
+
+    def secrets(self) -> Iterator[Secret]:
+        """Yield nothing."""
+        yield from ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BearerAuth:
+    """The upstream takes ``Authorization: Bearer <token>``."""
+
+    token: Secret
+
+    def __post_init__(self) -> None:
+        text = self.token.reveal()
+        if text[:7].lower() == "bearer ":
+            raise ConfigError('give the token alone: Portico writes "Bearer " before it.', key="token")
+        if not text or re.search(r"[^\x21-\x7e]", text):
+            message = "a bearer token must not be empty or hold spaces, line breaks or non-ASCII characters."
+            raise ConfigError(message, key="token")
+
+    def secrets(self) -> Iterator[Secret]:
+        """Yield the token."""
+        yield self.token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadersAuth:
+    """The upstream takes these HTTP headers with every request; their values count as secrets."""
+
+    headers: Mapping[str, Secret]
+
+    def __post_init__(self) -> None:
+        for name, value in self.headers.items():
+            if not _HEADER_NAME.fullmatch(name):
+                raise ConfigError(f'"{name}" is not a header name.', key=name)
+            if name.lower() in RESERVED_HEADERS:
+                raise ConfigError(f'the header "{name}" is set by the connection itself: remove it.', key=name)
+            if _UNSAFE_IN_HEADER.search(value.reveal()):
+                message = f'the value of the header "{name}" holds a line break or another unsafe character.'
+                raise ConfigError(message, key=name)
+
+    def secrets(self) -> Iterator[Secret]:
+        """Yield the header values."""
+        yield from self.headers.values()
+
+
+Auth: TypeAlias = NoAuth | BearerAuth | HeadersAuth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConfig:
+    """One upstream: exactly one of ``url``, ``command`` and the built-in ``demo`` transport.
+
+    ``transport`` is never ``auto`` for a command (it becomes ``stdio``). Only ``id``, ``name`` and the transport are
+    in the ``repr``: an address or an argument may carry a key. ``sensitive`` holds what was expanded into them.
+    """
+
+    id: str
+    name: str | None = None
+    url: str | None = field(default=None, repr=False)
+    command: str | None = field(default=None, repr=False)
+    args: tuple[str, ...] = field(default=(), repr=False)
+    env: Mapping[str, Secret] = field(default_factory=dict, repr=False)
+    cwd: str | None = field(default=None, repr=False)
+    transport: Transport = "auto"
+    auth: Auth = field(default_factory=NoAuth)
+    per_user: bool = False
+    session: Session | None = None
+    enabled: bool = True
+    connect_timeout_s: float = CONNECT_TIMEOUT_S
+    call_timeout_s: float = CALL_TIMEOUT_S
+    sensitive: tuple[Secret, ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        check_id(self.id, noun="server", reserved=RESERVED_SERVER_IDS)
+        if self.transport not in get_args(Transport):
+            options = listing(get_args(Transport))
+            raise ConfigError(f'transport "{self.transport}" is not one of {options}.', key="transport")
+        if self.session is not None and self.session not in get_args(Session):
+            options = listing(get_args(Session))
+            raise ConfigError(f'session "{self.session}" is not one of {options}.', key="session")
+        if self.per_user and self.session == "shared":
+            raise ConfigError('per_user and "session: shared" contradict each other: drop one.', key="session")
+        for key in ("connect_timeout_s", "call_timeout_s"):
+            if not 0 < getattr(self, key) <= 86_400:
+                raise ConfigError(f"{key} must be more than 0 and at most 86400 seconds.", key=key)
+        self._check_target()
+
+    @property
+    def display_name(self) -> str:
+        """The name for people: ``name``, else the id."""
+        return self.name or self.id
+
+    def secrets(self) -> Iterator[Secret]:
+        """Yield every credential that this server's configuration holds."""
+        yield from self.auth.secrets()
+        yield from self.env.values()
+        yield from self.sensitive
+
+    def _check_target(self) -> None:
+        if self.transport == "demo":
+            self._refuse("url", "command", why="the built-in demo has neither address nor command")
+        elif self.url is not None and self.command is not None:
+            message = f'server "{self.id}" has both url and command: keep the one that says where it is.'
+            raise ConfigError(message, key="command")
+        elif self.url is not None:
+            self._check_url(self.url)
+        elif self.command is not None:
+            self._check_command()
+        else:
+            message = f'server "{self.id}" needs a url (an HTTP server) or a command (a program to start).'
+            raise ConfigError(message, key="id")
+
+    def _check_url(self, url: str) -> None:
+        if self.transport == "stdio":
+            message = "transport stdio starts a command: write command instead of url, or transport http."
+            raise ConfigError(message, key="transport")
+        check_http_url(url, key="url")
+        self._refuse("args", "env", "cwd", why="it belongs to a command, and this server has a url")
+
+    def _check_command(self) -> None:
+        if self.transport in {"http", "sse"}:
+            message = f"transport {self.transport} needs a url; a command speaks stdio."
+            raise ConfigError(message, key="transport")
+        if not isinstance(self.auth, NoAuth):
+            message = "auth is for servers with a url: give a command its credential through env."
+            raise ConfigError(message, key="auth")
+        if not self.command or "\0" in self.command:
+            raise ConfigError("command must name a program.", key="command")
+        for name, value in self.env.items():
+            if not _ENV_NAME.fullmatch(name) or "\0" in value.reveal():
+                raise ConfigError(f'"{name}" cannot be an environment variable.', key=name)
+        object.__setattr__(self, "transport", "stdio")
+
+    def _refuse(self, *keys: str, why: str) -> None:
+        for key in keys:
+            if getattr(self, key):
+                raise ConfigError(f'{key} cannot stand in server "{self.id}": {why}.', key=key)
+
+
+def check_http_url(url: str, *, key: str) -> None:
+    """Raise ``ConfigError`` unless ``url`` is an absolute http or https address without a fragment."""
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        valid = False
+    if not valid or re.search(r"[\s\x00-\x1f]", url):
+        message = f"{key} is not an address that Portico can reach: write http://host[:port]/path or https://..."
+        raise ConfigError(message, key=key)
+    if "#" in url:
+        raise ConfigError(f"{key} must not have a fragment (the part from #): remove it.", key=key)
