@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
 
-from portal._config_errors import ConfigError, listing, nearest
+from portal._errors import ConfigError
 from portal._server_config import ServerConfig, check_http_url, check_id
+from portal._suggestion import listing, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
 
-from portal._config_errors import ConfigError, listing
+from portal._errors import ConfigError
+from portal._suggestion import listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
