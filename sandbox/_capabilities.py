@@ -1,0 +1,45 @@
+"""What a program may reach outside its isolate: one namespace of host calls, by name."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_IDENTIFIER = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """The one namespace object of a program and what it offers.
+
+    ``methods`` are the names that enumeration and ``in`` show, one a line; ``builtins`` are callable and found by
+    ``in``, but not enumerated. Neither decides what may be called: every call reaches the handler, which does.
+    ``errors`` are error classes defined as globals, for handlers to reject with. ``hints`` maps a name that is absent
+    (``fetch``) to what the program should do instead. Make one and keep it: it is encoded once, when made.
+    """
+
+    namespace: str = "host"
+    methods: str = ""
+    builtins: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+    hints: Mapping[str, str] = field(default_factory=dict)
+    encoded: bytes = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for name in (self.namespace, *self.builtins, *self.errors):
+            if not _IDENTIFIER.fullmatch(name):
+                raise ValueError(f"{name!r} is not a JavaScript identifier")
+        document = {
+            "namespace": self.namespace,
+            "methods": self.methods,
+            "builtins": self.builtins,
+            "errors": self.errors,
+            "hints": dict(self.hints),
+        }
+        encoded = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+        object.__setattr__(self, "encoded", encoded)
