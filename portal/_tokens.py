@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import cache
 from typing import Final, Protocol
 
@@ -27,8 +28,11 @@ def count_tokens(text: str) -> int:
 
 @cache
 def _encoding() -> _Encoding:
-    # Imported when first used: the extension maps 74 MB, which a portal that never counts does not need.
-    from bpe_openai import get_encoding  # type: ignore[import-untyped]  # noqa: PLC0415 - ships no type marker
+    with warnings.catch_warnings():
+        # It reads its ranks through importlib.resources.open_binary, deprecated between Python 3.11 and 3.12 only.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        # Imported when first used: the extension maps 74 MB, which a portal that never counts does not need.
+        from bpe_openai import get_encoding  # type: ignore[import-untyped]  # noqa: PLC0415 - ships no type marker
 
-    encoding: _Encoding = get_encoding(ENCODING)
+        encoding: _Encoding = get_encoding(ENCODING)
     return encoding
