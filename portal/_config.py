@@ -97,8 +97,8 @@ class Config:
     """Everything an operator decides, checked as a whole.
 
     ``sign_in`` is ``None`` for the default: required off loopback. In this version to sign in is to send the bearer
-    ``token``, which every request must carry whenever it is set. Without ``portals`` there is one, ``default``, with every server. Raises ``ConfigError`` when settings
-    are wrong or contradict each other.
+    ``token``, which every request must carry whenever it is set. Without ``portals`` there is one, ``default``, with
+    every server. Raises ``ConfigError`` when settings are wrong or contradict each other.
     """
 
     servers: tuple[ServerConfig, ...] = ()

@@ -1,0 +1,281 @@
+"""``portico.yaml`` as a ``Config``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypedDict, TypeVar, cast
+
+from portal._config import CodeMode, Config, LimitsConfig, PortalConfig, PortalServer, SignIn, unknown_server
+from portal._errors import ConfigError
+from portal._expand import Expander
+from portal._marked import Section
+from portal._secret import Secret
+from portal._server_config import (
+    Auth,
+    BearerAuth,
+    HeadersAuth,
+    NoAuth,
+    ServerConfig,
+    Session,
+    Transport,
+    normal_id,
+)
+from portal._text_file import read_text_file
+from portal._yaml_source import parse_yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+T = TypeVar("T")
+
+# Keys that the design knows and this version does not: refused, because ignoring one would promise what it says.
+_LATER: Final = {
+    "store": "nothing is stored yet: remove it.",
+    "retention": "nothing is stored yet: remove it.",
+}
+_LATER_IN_PORTAL: Final = {"hostname": "a portal answers at its path only: remove it."}
+_LATER_IN_TOOLS: Final = {
+    "ask": "asking the user is not possible yet: deny the tool, or remove this.",
+    "allow": "every tool that is not denied is allowed: remove this.",
+}
+_TOP_HINTS: Final = {
+    "mcpServers": "this is a client's JSON: pass the file with --mcp-config.",
+    "server": 'servers are a list under "servers".',
+    "portal": 'portals are a list under "portals".',
+    "token": "set the environment variable PORTICO_TOKEN instead.",
+    "listen": 'write "host" and "port".',
+}
+_SERVER_HINTS: Final = {
+    "type": 'write "transport" (auto, http, sse or stdio), or leave it out.',
+    "headers": "write auth: {type: headers, headers: {...}}.",
+    "token": "write auth: {type: bearer, token: ...}.",
+    "tools": "deny tools in a portal: portals: [{id: default, servers: [{id: ..., tools: {deny: [...]}}]}].",
+    "disabled": "write enabled: false.",
+    "timeout": 'write "call_timeout_s" or "connect_timeout_s".',
+}
+
+
+class ProcessSettings(TypedDict, total=False):
+    """What the command line and the environment decide, whatever the file."""
+
+    host: str
+    port: int
+    token: Secret
+    data_dir: Path
+
+
+def process_settings(environ: Mapping[str, str], *, host: str | None, port: int | None) -> ProcessSettings:
+    """Collect ``--host``, ``--port``, ``PORTICO_TOKEN`` and the user's data folder (XDG base directories)."""
+    settings = ProcessSettings()
+    if host is not None:
+        settings["host"] = host
+    if port is not None:
+        settings["port"] = port
+    if environ.get("PORTICO_TOKEN"):
+        settings["token"] = Secret(environ["PORTICO_TOKEN"])
+    data_home = Path(environ.get("XDG_DATA_HOME", ""))
+    if data_home.is_absolute():  # the specification has a relative path ignored
+        settings["data_dir"] = data_home / "portico"
+    return settings
+
+
+def load_config(path: Path, environ: Mapping[str, str], *, host: str | None, port: int | None) -> Config:
+    """Read and check a configuration file; ``host`` and ``port``, where given, win over its own."""
+    if path.suffix.lower() == ".json":
+        message = "this is JSON, and --config takes YAML: an MCP client's file goes with --mcp-config."
+        raise ConfigError(message, file=path)
+    node = parse_yaml(read_text_file(path, noun="the configuration file"), path)
+    top = Section(node=node, file=path, expander=Expander(file=path, environ=environ))
+    settings = process_settings(environ, host=host, port=port)
+    if "host" not in settings and (file_host := top.text("host")) is not None:
+        settings["host"] = file_host
+    if "port" not in settings and (file_port := top.integer("port")) is not None:
+        settings["port"] = file_port
+    if (data_dir := top.text("data_dir")) is not None:
+        settings["data_dir"] = path.parent / Path(data_dir).expanduser()
+    public_url = top.text("public_url")
+    proxies = top.texts("trusted_proxies")
+    sign_in = _sign_in(top.section("access"))
+    limits = _limits(top.section("limits"))
+    servers = _servers(top)
+    portals = _portals(top, [server.id for server in servers])
+    _refuse_later(top, _LATER)
+    top.finish(hints=_TOP_HINTS, known=("host", "port"))
+    return top.build(
+        Config,
+        servers=servers,
+        portals=portals,
+        public_url=public_url,
+        sign_in=sign_in,
+        trusted_proxies=proxies,
+        limits=limits,
+        **settings,
+    )
+
+
+def _sign_in(access: Section | None) -> SignIn | None:
+    if access is None:
+        return None
+    sign_in = access.text("sign_in")
+    access.finish(hints={"token": "set the environment variable PORTICO_TOKEN instead."})
+    return cast("SignIn | None", sign_in)  # Config checks the word
+
+
+def _limits(section: Section | None) -> LimitsConfig:
+    if section is None:
+        return LimitsConfig()
+    defaults = LimitsConfig()
+    numbers = {key: section.number(key) for key in ("run_cpu_s", "run_wall_s")}
+    integers = {key: section.integer(key) for key in ("memory_mb", "calls", "concurrent_calls", "answer_chars")}
+    section.finish()
+    return section.build(
+        LimitsConfig,
+        run_cpu_s=_or(numbers["run_cpu_s"], defaults.run_cpu_s),
+        run_wall_s=_or(numbers["run_wall_s"], defaults.run_wall_s),
+        memory_mb=_or(integers["memory_mb"], defaults.memory_mb),
+        calls=_or(integers["calls"], defaults.calls),
+        concurrent_calls=_or(integers["concurrent_calls"], defaults.concurrent_calls),
+        answer_chars=_or(integers["answer_chars"], defaults.answer_chars),
+    )
+
+
+def _servers(top: Section) -> tuple[ServerConfig, ...]:
+    lines: dict[str, int] = {}
+    servers: list[ServerConfig] = []
+    for section in top.sections("servers"):
+        server = _server(section)
+        if server.id in lines:
+            message = f'server id "{server.id}" is used twice (first on line {lines[server.id]}): rename one.'
+            raise section.error(message, "id")
+        lines[server.id] = section.line_of("id")
+        servers.append(server)
+    if not servers:
+        message = "the file names no servers: add one under servers:, or start without --config for the demo."
+        raise top.error(message, "servers")
+    return tuple(servers)
+
+
+def _server(section: Section) -> ServerConfig:
+    server_id = section.text("id")
+    if server_id is None:
+        raise section.error(f'{section.place} needs an id, for instance "id: files".')
+    section.expander.drain()
+    base = ServerConfig(id="defaults", transport="demo")
+    fields = {key: section.text(key) for key in ("name", "url", "command", "cwd", "transport", "session")}
+    args, env = section.texts("args"), section.secrets("env")
+    auth = _auth(section.section("auth"))
+    flags = {key: section.flag(key) for key in ("per_user", "enabled")}
+    seconds = {key: section.number(key) for key in ("connect_timeout_s", "call_timeout_s")}
+    section.finish(hints=_SERVER_HINTS)
+    return section.build(
+        ServerConfig,
+        id=normal_id(server_id),
+        name=fields["name"],
+        url=fields["url"],
+        command=fields["command"],
+        args=args,
+        env=env,
+        cwd=fields["cwd"],
+        transport=cast("Transport", _or(fields["transport"], "auto")),
+        auth=auth,
+        per_user=_or(flags["per_user"], base.per_user),
+        session=cast("Session | None", fields["session"]),
+        enabled=_or(flags["enabled"], base.enabled),
+        connect_timeout_s=_or(seconds["connect_timeout_s"], base.connect_timeout_s),
+        call_timeout_s=_or(seconds["call_timeout_s"], base.call_timeout_s),
+        sensitive=section.expander.drain(),
+    )
+
+
+def _auth(section: Section | None) -> Auth:
+    if section is None:
+        return NoAuth()
+    auth: Auth
+    match section.text("type"):
+        case "none":
+            auth = NoAuth()
+        case "bearer":
+            token = section.secret("token")
+            if token is None:
+                raise section.error(f"{section.place} needs a token, for instance token: ${{MY_TOKEN}}.", "type")
+            auth = section.build(BearerAuth, token=token)
+        case "headers":
+            headers = section.secrets("headers")
+            if not headers:
+                raise section.error(f"{section.place} needs headers: a mapping of names to values.", "type")
+            auth = section.build(HeadersAuth, headers=headers)
+        case "oauth":
+            message = (
+                "auth type oauth is not available in this version: use bearer or headers, or leave this server out."
+            )
+            raise section.error(message, "type")
+        case other:
+            what = "is missing" if other is None else f'"{other}" is unknown'
+            raise section.error(f"{section.place}.type {what}: write none, bearer or headers.", "type")
+    section.finish()
+    return auth
+
+
+def _portals(top: Section, known: list[str]) -> tuple[PortalConfig, ...]:
+    lines: dict[str, int] = {}
+    portals: list[PortalConfig] = []
+    for section in top.sections("portals"):
+        portal_id = section.text("id")
+        if portal_id is None:
+            raise section.error(f'{section.place} needs an id, for instance "id: default".')
+        servers = _portal_servers(section, normal_id(portal_id), known)
+        code_mode = cast("CodeMode", _or(section.text("code_mode"), "opt_in"))
+        _refuse_later(section, _LATER_IN_PORTAL)
+        section.finish()
+        portal = section.build(PortalConfig, id=normal_id(portal_id), servers=servers, code_mode=code_mode)
+        if portal.id in lines:
+            message = f'portal id "{portal.id}" is used twice (first on line {lines[portal.id]}): rename one.'
+            raise section.error(message, "id")
+        lines[portal.id] = section.line_of("id")
+        portals.append(portal)
+    return tuple(portals)
+
+
+def _portal_servers(section: Section, portal_id: str, known: list[str]) -> tuple[PortalServer, ...]:
+    found = section.take("servers")
+    if found is None:
+        return tuple(PortalServer(id=server_id) for server_id in known)
+    if not isinstance(found.value, list):
+        message = f"{section.path_of('servers')} must be a list of server ids, not {found.kind}."
+        raise section.error(message, "servers")
+    servers: list[PortalServer] = []
+    for index, item in enumerate(found.value):
+        if isinstance(item.value, dict):
+            place = section.path_of(f"servers[{index}]")
+            server = _portal_server(Section(node=item, file=section.file, expander=section.expander, place=place))
+        else:
+            server = PortalServer(id=normal_id(section.text_of(item, f"servers[{index}]")))
+        if server.id not in known:
+            message = unknown_server(server.id, known, portal_id=portal_id)
+            raise ConfigError(message, file=section.file, line=item.line, key=section.path_of("servers"))
+        servers.append(server)
+    return tuple(servers)
+
+
+def _portal_server(section: Section) -> PortalServer:
+    server_id = section.text("id")
+    if server_id is None:
+        raise section.error(f"{section.place} needs the id of a server.")
+    tools = section.section("tools")
+    deny: tuple[str, ...] = ()
+    if tools is not None:
+        deny = tools.texts("deny")
+        _refuse_later(tools, _LATER_IN_TOOLS)
+        tools.finish()
+    section.finish()
+    return PortalServer(id=normal_id(server_id), deny=deny)
+
+
+def _refuse_later(section: Section, keys: Mapping[str, str]) -> None:
+    for key, advice in keys.items():
+        if key in section.fields:
+            raise section.error(f"{section.path_of(key)} is not available in this version: {advice}", key)
+
+
+def _or(value: T | None, default: T) -> T:
+    return default if value is None else value
