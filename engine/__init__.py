@@ -1,0 +1,34 @@
+"""Programs over a catalog of tools: search, check, run, answer. No HTTP, no MCP transport, no credentials."""
+
+from __future__ import annotations
+
+from engine._answer import Answer
+from engine._call import Invoker, ToolCall
+from engine._catalog import Catalog, CatalogTool, ServerTools
+from engine._code_tool import code_tool, portal_instructions
+from engine._engine import LOCAL_OWNER, Engine
+from engine._errors import CallError, EngineError, UpstreamError
+from engine._json import JsonObject, JsonValue
+from engine._limits import EngineLimits
+from engine._records import CallFact, RunRecord
+
+__all__ = [
+    "LOCAL_OWNER",
+    "Answer",
+    "CallError",
+    "CallFact",
+    "Catalog",
+    "CatalogTool",
+    "Engine",
+    "EngineError",
+    "EngineLimits",
+    "Invoker",
+    "JsonObject",
+    "JsonValue",
+    "RunRecord",
+    "ServerTools",
+    "ToolCall",
+    "UpstreamError",
+    "code_tool",
+    "portal_instructions",
+]

@@ -1,0 +1,176 @@
+"""The immutable set of tools that one caller may use: identifiers, declarations, validators and a search index."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import orjson
+
+from engine._arguments import ArgumentCheck
+from engine._search import SearchIndex, nearest
+from typegen import Declaration, Tool, assign_identifiers, declare, fold_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from engine._json import JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerTools:
+    """One server as its portal knows it: its id, how it is, and the tools that it offers now.
+
+    ``status`` is ``ready``, ``waiting`` or ``error``; one that is not ready may still list tools known from before.
+    """
+
+    id: str
+    name: str = ""
+    status: str = "ready"
+    tools: tuple[Tool, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogTool:
+    """One tool of a catalog: where it lives, what it is, and its JavaScript identifier."""
+
+    server_id: str
+    tool: Tool
+    identifier: str
+
+    @property
+    def name(self) -> str:
+        """The tool's own name at its server."""
+        return self.tool.name
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether the tool itself says that it changes nothing; silence counts as a change (MCP, ToolAnnotations)."""
+        return bool((self.tool.annotations or {}).get("readOnlyHint"))
+
+
+class Catalog:
+    """The tools that one caller may use. Immutable; build it with ``Catalog.build`` and share it.
+
+    Nothing is computed before it is asked for: a catalog of thousands of tools costs its identifiers.
+    """
+
+    def __init__(self, servers: Sequence[ServerTools]) -> None:
+        self.servers: tuple[ServerTools, ...] = tuple(servers)
+        identifiers = assign_identifiers((server.id, tool.name) for server in servers for tool in server.tools)
+        entries = [
+            CatalogTool(server_id=server.id, tool=tool, identifier=identifiers[server.id, tool.name])
+            for server in servers
+            for tool in server.tools
+        ]
+        self.tools: Mapping[str, CatalogTool] = MappingProxyType({entry.identifier: entry for entry in entries})
+        self._declarations: dict[str, Declaration] = {}
+        self._checks: dict[str, ArgumentCheck] = {}
+
+    @classmethod
+    def build(cls, servers: Iterable[ServerTools]) -> Catalog:
+        """Make a catalog of ``servers``, ordered by server id and then as each server lists its tools.
+
+        Of two tools with one name on one server the first counts.
+        """
+        return cls([_without_repeats(server) for server in sorted(servers, key=lambda server: server.id)])
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over every server and tool: equal catalogs have equal digests, in any process."""
+        content: list[JsonObject] = [
+            {
+                "id": server.id,
+                "name": server.name,
+                "status": server.status,
+                "tools": [
+                    {
+                        "name": tool.name,
+                        "title": tool.title,
+                        "description": tool.description,
+                        "inputSchema": dict(tool.input_schema),
+                        "outputSchema": dict(tool.output_schema) if tool.output_schema is not None else None,
+                        "annotations": dict(tool.annotations) if tool.annotations is not None else None,
+                    }
+                    for tool in server.tools
+                ],
+            }
+            for server in self.servers
+        ]
+        return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+    @cached_property
+    def method_names(self) -> str:
+        """Every identifier on a line of its own, as a run is told them."""
+        return "\n".join(self.tools)
+
+    def find(self, name: str) -> CatalogTool | None:
+        """Return the tool that ``name`` means, or None.
+
+        An identifier counts first, then a name that differs from just one tool's in case, dots or separators only.
+        """
+        exact = self.tools.get(name)
+        if exact is not None:
+            return exact
+        folded = self._folded.get(fold_name(name), ())
+        return folded[0] if len(folded) == 1 else None
+
+    def nearest(self, name: str, *, limit: int = 3) -> list[str]:
+        """Return the identifiers that look most like ``name``."""
+        return nearest(name, self.tools, limit=limit)
+
+    def declaration(self, entry: CatalogTool) -> Declaration:
+        """Return the TypeScript declaration of one of this catalog's tools."""
+        known = self._declarations.get(entry.identifier)
+        if known is None:
+            known = self._declarations[entry.identifier] = declare(entry.tool, identifier=entry.identifier)
+        return known
+
+    def argument_check(self, entry: CatalogTool) -> ArgumentCheck:
+        """Return the check of a call's arguments against the tool's input schema."""
+        known = self._checks.get(entry.identifier)
+        if known is None:
+            known = self._checks[entry.identifier] = ArgumentCheck(entry.tool.input_schema)
+        return known
+
+    def search(self, query: str, *, server: str | None = None, limit: int = 8) -> list[CatalogTool]:
+        """Rank the tools for ``query``, best first, of one server only where ``server`` names it."""
+        entries = self._ordered
+        accepts = None if server is None else (lambda number: entries[number].server_id == server)
+        return [entries[number] for number in self._index.rank(query, accepts=accepts)[:limit]]
+
+    @cached_property
+    def _ordered(self) -> tuple[CatalogTool, ...]:
+        return tuple(self.tools.values())
+
+    @cached_property
+    def _folded(self) -> Mapping[str, Sequence[CatalogTool]]:
+        folded: dict[str, list[CatalogTool]] = defaultdict(list)
+        for entry in self._ordered:
+            for name in {fold_name(entry.identifier), fold_name(f"{entry.server_id}_{entry.name}")}:
+                folded[name].append(entry)
+        return folded
+
+    @cached_property
+    def _index(self) -> SearchIndex:
+        return SearchIndex([_document(entry) for entry in self._ordered])
+
+
+def _document(entry: CatalogTool) -> tuple[str, str, str]:
+    """Return the fields that search reads: names, description, parameter names with their descriptions."""
+    tool = entry.tool
+    properties = tool.input_schema.get("properties")
+    parameters = " ".join(properties) if isinstance(properties, dict) else ""
+    return f"{entry.server_id} {tool.name} {tool.title or ''}", tool.description, parameters
+
+
+def _without_repeats(server: ServerTools) -> ServerTools:
+    tools = {tool.name: tool for tool in reversed(server.tools)}
+    if len(tools) == len(server.tools):
+        return server
+    kept = tuple(tool for tool in server.tools if tools[tool.name] is tool)
+    return ServerTools(id=server.id, name=server.name, status=server.status, tools=kept)

@@ -1,0 +1,78 @@
+"""The one tool of code mode, as a model reads it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from engine._json import JsonObject
+
+_SERVER_NAMES_CHARS = 200
+"""At most 100 tokens however oddly the ids split: two characters a token is the worst that is seen."""
+
+_DESCRIPTION = """\
+Run one JavaScript program that calls tools of these servers: {servers}. Only what it returns, and its console output, \
+comes back: fetch, join, filter and count inside the program.
+
+1. Find tools: `return await codemode.search("create issue")` (a list of queries works too) gives typed declarations.
+2. Call them: each tool is a method that takes one object, `await codemode.<server>_<tool>({{...}})`.
+
+```js
+async () => {{
+  const {{ items }} = await codemode.tracker_list_issues({{ state: "open" }});
+  const full = await Promise.all(items.map(({{ id }}) => codemode.tracker_get_issue({{ id }})));
+  return full.filter(issue => issue.comments.length > 5).map(issue => issue.title);
+}}
+```
+
+Results are unwrapped values; a failed call throws ToolError (server, tool, message, code, data). Run independent \
+calls with Promise.all. Also: codemode.describe(name | names[]), codemode.servers(), codemode.raw(name, args) for the \
+whole MCP result, codemode.emit(block) to add an image or file. There is no fetch, import, require or file system."""
+
+
+def code_tool(server_ids: Iterable[str]) -> JsonObject:
+    """Return the MCP definition of the tool ``code`` for a portal of these servers, at most 450 tokens (o200k).
+
+    It depends on the server ids alone: the same with three tools and with thousands.
+    """
+    return {
+        "name": "code",
+        "title": "Run code over tools",
+        "description": _DESCRIPTION.format(servers=_named(sorted(server_ids))),
+        "inputSchema": {
+            "type": "object",
+            "properties": {
+                "code": {"type": "string", "description": "JavaScript: an async arrow function, or a script"},
+            },
+            "required": ["code"],
+            "additionalProperties": False,
+        },
+        "annotations": {"openWorldHint": True},
+    }
+
+
+def portal_instructions(server_ids: Iterable[str]) -> str:
+    """Return the server instructions of a portal in code mode: the workflow in a line."""
+    return (
+        f"Tools of {_named(sorted(server_ids))} through one tool, code: write JavaScript, find tools with "
+        "codemode.search(...), call them as codemode.<server>_<tool>({...}), return only what you need."
+    )
+
+
+def _named(server_ids: list[str]) -> str:
+    """Name the servers within the budget, then how many more there are."""
+    named: list[str] = []
+    room = _SERVER_NAMES_CHARS
+    for server_id in server_ids:
+        room -= len(server_id) + 2
+        if room < 0:
+            break
+        named.append(server_id)
+    more = len(server_ids) - len(named)
+    if not server_ids:
+        return "(none yet)"
+    if not named:
+        return f"{more} servers"
+    return ", ".join(named) + (f" and {more} more" if more else "")

@@ -1,0 +1,52 @@
+"""What can go wrong around a program, by who can fix it.
+
+::
+
+    EngineError
+    ├── UpstreamError      the far server, or the way to it; a program sees it as a ``ToolError``
+    └── CallError          the program's own call: an unknown name, arguments that do not fit
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from engine._json import JsonValue
+
+
+class EngineError(Exception):
+    """Root of the engine's errors."""
+
+
+class UpstreamError(EngineError):
+    """Raised by an invoker when a tool call reached no result: no connection, a protocol error, a refusal.
+
+    ``message`` is read by the agent, so it never holds a credential. ``code`` is the JSON-RPC or HTTP code, if any.
+    """
+
+    def __init__(
+        self, message: str, *, server: str, tool: str, code: int | str | None = None, data: JsonValue = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.server = server
+        self.tool = tool
+        self.code = code
+        self.data = data
+
+
+class CallError(EngineError):
+    """Raised when a program's host call cannot be made as it stands; nothing has left the engine.
+
+    ``name`` is the JavaScript error's name: ``ToolError`` for a tool that is unknown or was given wrong arguments,
+    ``TypeError`` for a misuse of ``codemode`` itself. ``fields`` become the error's own properties.
+    """
+
+    def __init__(self, message: str, *, name: str = "ToolError", fields: Mapping[str, JsonValue] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.name = name
+        self.fields: Mapping[str, JsonValue] = fields or {}

@@ -1,0 +1,68 @@
+"""A program's failure in words: what happened, where in the agent's own source, and what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sandbox import (
+    CallLimitExceeded,
+    CpuLimitExceeded,
+    LimitExceeded,
+    MemoryLimitExceeded,
+    OutputLimitExceeded,
+    ProgramError,
+    ProgramSyntaxError,
+    SourceTooLarge,
+    StackLimitExceeded,
+    UnsettledPromise,
+    WallLimitExceeded,
+)
+
+if TYPE_CHECKING:
+    from sandbox import GuestError
+
+_LINE_CHARS = 160
+_MESSAGE_CHARS = 2_000
+
+_ADVICE: tuple[tuple[type[GuestError], str], ...] = (
+    (CpuLimitExceeded, "Look for a loop that never ends, or do less work in one program."),
+    (WallLimitExceeded, "Call less in one program, or run independent calls with Promise.all."),
+    (MemoryLimitExceeded, "Hold less at once: filter each result as it comes."),
+    (StackLimitExceeded, "Look for recursion without an end; use a loop for deep data."),
+    (SourceTooLarge, "Send a shorter program; fetch data with a tool instead of pasting it."),
+    (CallLimitExceeded, "Ask for more in each call, or split the work over several programs."),
+    (OutputLimitExceeded, "Return or print a summary, not the data."),
+    (UnsettledPromise, "A promise was awaited that nothing resolves: check each new Promise(...)."),
+)
+
+
+def failure_text(error: GuestError, *, source: str) -> str:
+    """Write one failure, as in ``ToolError at 6:9: 403 Resource not accessible``, with the line it happened on."""
+    where = f" at {error.line}:{error.column}" if error.line is not None else ""
+    message = error.message if len(error.message) <= _MESSAGE_CHARS else f"{error.message[:_MESSAGE_CHARS]}…"
+    text = f"{error_name(error)}{where}: {message}"
+    shown = _source_line(error, source)
+    advice = next((words for kind, words in _ADVICE if isinstance(error, kind)), "")
+    return "\n".join(part for part in (text, shown, advice) if part)
+
+
+def error_name(error: GuestError) -> str:
+    """Return the name of an error as the agent and the log read it."""
+    if isinstance(error, ProgramError):
+        return error.name
+    if isinstance(error, ProgramSyntaxError):
+        return "SyntaxError"
+    if isinstance(error, LimitExceeded):
+        return f"Stopped ({error.limit} limit)"
+    return "Stopped"
+
+
+def _source_line(error: GuestError, source: str) -> str:
+    """Quote the line of the agent's source that the error names."""
+    if error.line is None:
+        return ""
+    lines = source.split("\n", error.line)
+    if not 1 <= error.line <= len(lines):
+        return ""
+    line = lines[error.line - 1].strip()
+    return f"  {error.line} | {line[:_LINE_CHARS]}" if line else ""

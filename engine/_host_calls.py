@@ -1,0 +1,223 @@
+"""The host's side of ``codemode.*``: each host call of one run becomes a tool call or one of the built-in methods."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+from engine._blocks import as_block
+from engine._call import ToolCall
+from engine._errors import CallError, UpstreamError
+from engine._records import CallFact
+from engine._unwrap import unwrap
+from sandbox import Rejection
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from engine._call import Invoker
+    from engine._catalog import Catalog, CatalogTool
+    from engine._json import JsonObject, JsonValue
+    from sandbox import HostCall, RunClock
+
+TOOL_ERROR = "ToolError"
+"""The JavaScript class of every failed tool call."""
+BUILTINS = ("raw", "search", "describe", "servers", "emit", "result")
+"""The methods of ``codemode`` that are not tools. A tool's identifier holds an underscore, so none can hide one."""
+SEARCH_LIMIT = 8
+"""Declarations in one search answer: about 1,000 tokens, enough to choose from."""
+SEARCH_LIMIT_MAX = 50
+_QUERIES_MAX = 20
+_NAMES_MAX = 50
+
+
+class HostCalls:
+    """Answers the host calls of one run over one catalog.
+
+    The catalog alone decides what exists: a name outside it is unknown, whatever the guest believes.
+    """
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        invoker: Invoker,
+        run_id: str,
+        clock: RunClock,
+        find_result: Callable[[str], bytes | None],
+    ) -> None:
+        self._catalog = catalog
+        self._invoker = invoker
+        self._run_id = run_id
+        self._clock = clock
+        self._find_result = find_result
+        methods = (self._raw, self._search, self._describe, self._servers, self._emit, self._result)
+        self._builtins: Mapping[str, Callable[[list[JsonValue]], Awaitable[bytes]]] = dict(
+            zip(BUILTINS, methods, strict=True)
+        )
+        self.calls: list[CallFact] = []
+        self.emitted: list[JsonObject] = []
+
+    async def answer(self, call: HostCall) -> bytes:
+        """Answer one host call with JSON text. Raises ``Rejection``, which the guest throws as a JavaScript error."""
+        try:
+            arguments: list[JsonValue] = orjson.loads(call.args)
+            builtin = self._builtins.get(call.method)
+            if builtin is not None:
+                return await builtin(arguments)
+            entry = self._entry(call.method)
+            result = await self._call_tool(entry, _only_argument(entry, arguments))
+            return orjson.dumps(unwrap(result, entry))
+        except UpstreamError as error:
+            fields = {"server": error.server, "tool": error.tool, "code": error.code, "data": error.data}
+            raise Rejection(error.message, name=TOOL_ERROR, fields=fields) from error
+        except CallError as error:
+            raise Rejection(error.message, name=error.name, fields=error.fields) from error
+
+    def _entry(self, name: str) -> CatalogTool:
+        """Return the tool that ``name`` means. Raises ``CallError`` with the nearest names."""
+        entry = self._catalog.find(name)
+        if entry is not None:
+            return entry
+        near = self._catalog.nearest(name)
+        hint = (
+            f"Nearest: {', '.join(near)}" if near else f"Find tools with codemode.search({orjson.dumps(name).decode()})"
+        )
+        raise CallError(f"{name}: no such tool. {hint}", fields={"tool": name, "code": "unknown_tool"})
+
+    async def _call_tool(self, entry: CatalogTool, arguments: JsonObject) -> JsonObject:
+        """Check the arguments, let the call leave through the invoker, and note how it went."""
+        findings = self._catalog.argument_check(entry).findings(arguments)
+        if findings:
+            raise CallError(
+                f"{entry.identifier}: {'; '.join(findings)}\n{self._catalog.declaration(entry).text}",
+                fields=_invalid(entry),
+            )
+        status = "error"
+        index = len(self.calls)
+        self.calls.append(self._fact(entry, status))
+        try:
+            result = await self._invoker(
+                ToolCall(entry=entry, arguments=arguments, run_id=self._run_id, index=index + 1, clock=self._clock)
+            )
+            status = "error" if result.get("isError") is True else "ok"
+        finally:
+            self.calls[index] = self._fact(entry, status)
+        return result
+
+    def _fact(self, entry: CatalogTool, status: str) -> CallFact:
+        return CallFact(identifier=entry.identifier, status=status, is_read_only=entry.is_read_only)
+
+    async def _raw(self, arguments: list[JsonValue]) -> bytes:
+        """``codemode.raw(name, args)``: the untouched MCP result, errors included."""
+        name, *rest = arguments or [None]
+        if not isinstance(name, str):
+            raise _misuse("raw(name, args)", "takes the tool's name as text")
+        entry = self._entry(name)
+        return orjson.dumps(await self._call_tool(entry, _only_argument(entry, rest)))
+
+    async def _search(self, arguments: list[JsonValue]) -> bytes:
+        """``codemode.search(query | queries[], {server?, limit?})``: the best tools, each with its declaration."""
+        queries, options = [*arguments, None, None][:2]
+        if isinstance(queries, str):
+            queries = [queries]
+        if not isinstance(queries, list) or not queries or not all(isinstance(query, str) for query in queries):
+            raise _misuse('search("what you need")', "takes a text or a list of texts")
+        server, limit = _search_options(options)
+        if server is not None and server not in {known.id for known in self._catalog.servers}:
+            known_ids = ", ".join(known.id for known in self._catalog.servers)
+            raise CallError(f"search: no server {server!r}. Servers: {known_ids}", name="TypeError")
+        found: dict[str, CatalogTool] = {}
+        for query in queries[:_QUERIES_MAX]:
+            for entry in self._catalog.search(str(query), server=server, limit=limit):
+                found.setdefault(entry.identifier, entry)
+        return orjson.dumps(
+            [
+                {
+                    "name": entry.identifier,
+                    "server": entry.server_id,
+                    "description": entry.tool.description,
+                    "declaration": self._catalog.declaration(entry).text,
+                }
+                for entry in found.values()
+            ]
+        )
+
+    async def _describe(self, arguments: list[JsonValue]) -> bytes:
+        """``codemode.describe(name | names[])``: the TypeScript declarations, as text."""
+        names = arguments[0] if arguments else None
+        if isinstance(names, str):
+            names = [names]
+        if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+            raise _misuse('describe("tool_name")', "takes a tool's name or a list of names")
+        entries = [self._entry(str(name)) for name in names[:_NAMES_MAX]]
+        return orjson.dumps("\n\n".join(self._catalog.declaration(entry).text for entry in entries))
+
+    async def _servers(self, _arguments: list[JsonValue]) -> bytes:
+        """``codemode.servers()``: every server of this portal and how it is."""
+        return orjson.dumps(
+            [
+                {"id": server.id, "name": server.name or server.id, "tools": len(server.tools), "status": server.status}
+                for server in self._catalog.servers
+            ]
+        )
+
+    async def _emit(self, arguments: list[JsonValue]) -> bytes:
+        """``codemode.emit(block)``: adds a content block, or a text, to the answer."""
+        block = arguments[0] if arguments else None
+        if isinstance(block, str):
+            block = {"type": "text", "text": block}
+        if not isinstance(block, dict):
+            raise _misuse('emit({type: "image", data, mimeType})', "takes a text or a content block")
+        is_text = block.get("type") == "text" and isinstance(block.get("text"), str)
+        content = dict(block) if is_text else as_block(block)
+        if content is None:
+            raise _misuse(
+                'emit({type: "image", data, mimeType})',
+                "takes {type: image | audio | file, data (base64), mimeType}, a resource, or {type: text, text}",
+            )
+        self.emitted.append(content)
+        return b"null"
+
+    async def _result(self, arguments: list[JsonValue]) -> bytes:
+        """``codemode.result(run)``: the whole result of an earlier run whose answer was cut."""
+        run_id = arguments[0] if arguments else None
+        if not isinstance(run_id, str):
+            raise _misuse('result("r7k2")', "takes the id of an earlier run")
+        kept = self._find_result(run_id)
+        if kept is None:
+            raise CallError(f"result: no result {run_id!r} is kept: run that program again", name="Error")
+        return kept
+
+
+def _only_argument(entry: CatalogTool, arguments: list[JsonValue]) -> JsonObject:
+    """Return the one object that a tool takes; nothing and ``null`` count as an empty one."""
+    first = arguments[0] if arguments else None
+    if first is None and len(arguments) <= 1:
+        return {}
+    if isinstance(first, dict) and len(arguments) == 1:
+        return first
+    raise CallError(
+        f"{entry.identifier}: takes one object of named arguments, as in {entry.identifier}({{ … }})",
+        fields=_invalid(entry),
+    )
+
+
+def _invalid(entry: CatalogTool) -> JsonObject:
+    return {"server": entry.server_id, "tool": entry.name, "code": "invalid_arguments"}
+
+
+def _search_options(options: JsonValue) -> tuple[str | None, int]:
+    if options is None:
+        return None, SEARCH_LIMIT
+    if not isinstance(options, dict):
+        raise _misuse('search("…", {server, limit})', "takes its options as an object")
+    server, limit = options.get("server"), options.get("limit", SEARCH_LIMIT)
+    if not (server is None or isinstance(server, str)) or not isinstance(limit, int) or limit < 1:
+        raise _misuse('search("…", {server, limit})', "takes server as text and limit as a number of at least 1")
+    return server, min(limit, SEARCH_LIMIT_MAX)
+
+
+def _misuse(form: str, what: str) -> CallError:
+    return CallError(f"codemode.{form} {what}", name="TypeError")

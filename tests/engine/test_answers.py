@@ -1,0 +1,146 @@
+"""What an agent gets back."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.engine.conftest import PNG
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from engine import Answer, Catalog, Engine
+    from tests.engine.conftest import Upstream
+
+    Run = Callable[[str], Awaitable[Answer]]
+
+
+@pytest.mark.parametrize(
+    ("program", "answer"),
+    [
+        ("return 'plain text'", "plain text"),
+        ("return {a: 1, b: [true, null]}", '{"a":1,"b":[true,null]}'),
+        ("return 1 + 1", "2"),
+        ("return 'a\\nb \\u00e9'", "a\nb \u00e9"),
+        ("return null", "null"),
+        (
+            "return undefined",
+            "[no result: the program returned undefined; return a value, or print one with console.log]",
+        ),
+        ("return new Map([['a', new Set([1, 2])]])", '{"a":[1,2]}'),
+        ("return {when: new Date(0), big: 10n ** 20n, nan: NaN}", None),
+    ],
+)
+async def test_a_value_is_written_as_compact_json_and_a_string_as_it_is(run: Run, program: str, answer: str) -> None:
+    written = await run(program)
+
+    expected = answer or '{"when":"1970-01-01T00:00:00.000Z","big":"100000000000000000000","nan":null}'
+    assert written.text == expected
+    assert not written.is_error
+    assert written.blocks == ({"type": "text", "text": expected},)
+
+
+async def test_console_lines_follow_the_result_with_their_level(run: Run) -> None:
+    written = await run("console.log('one', {a: 1}); console.warn('two'); return 3")
+
+    assert written.text.splitlines()[:2] == ["3", "--- logs"]
+    assert written.text.splitlines()[3] == "[warn] two"
+
+
+async def test_without_a_result_the_console_is_the_answer(run: Run) -> None:
+    assert (await run("console.log('only this')")).text == "only this"
+
+
+async def test_an_image_becomes_a_content_block_and_its_data_is_never_text(run: Run) -> None:
+    written = await run("return {board: await codemode.tracker_screenshot(), note: 'today'}")
+
+    assert written.text == '{"board":"[image 1]","note":"today"}'
+    assert written.blocks[1:] == ({"type": "image", "data": PNG, "mimeType": "image/png"},)
+    assert PNG not in written.text
+
+
+async def test_emitted_blocks_are_added_to_the_answer(run: Run) -> None:
+    written = await run(
+        "codemode.emit('first'); const shot = await codemode.tracker_screenshot();"
+        "await codemode.emit(shot);"
+        "await codemode.emit({type: 'file', name: 'a.csv', mimeType: 'text/csv', data: 'YQ=='});"
+        "return 'done'"
+    )
+
+    assert written.text.splitlines()[:2] == ["first", "done"]
+    assert [block["type"] for block in written.blocks] == ["text", "image", "resource"]
+
+
+async def test_search_and_describe_answers_are_typescript(run: Run) -> None:
+    found = await run("return codemode.search('add a comment', {limit: 1})")
+    described = await run("return codemode.describe('tracker_get_issue')")
+
+    assert "tracker_create_comment(" in found.text
+    assert not found.text.startswith("[")
+    assert "tracker_get_issue(" in described.text
+    assert '"short" | "full"' in described.text
+
+
+async def test_a_long_list_is_cut_between_items_and_the_whole_of_it_stays_within_reach(run: Run) -> None:
+    cut = await run("const {items} = await codemode.tracker_list_issues({}); return items")
+    body, note = cut.text.rsplit("\n", 1)
+    kept = json.loads(body)
+    run_id = note.split('"')[1]
+
+    again = await run(f"const items = await codemode.result('{run_id}'); return [items.length, items.at(-1).id]")
+
+    assert len(cut.text) <= 24_200
+    assert kept[0]["id"] == 1
+    assert note == f'[cut: {len(kept)} of 500 items; all of it: codemode.result("{run_id}")]'
+    assert again.text == "[500,500]"
+
+
+async def test_each_large_part_of_an_object_gets_a_fair_share_and_small_ones_stay_whole(run: Run) -> None:
+    cut = await run("const {items} = await codemode.tracker_list_issues({}); return {total: 500, a: items, b: items}")
+    body, note = cut.text.rsplit("\n", 1)
+    value = json.loads(body)
+
+    assert value["total"] == 500
+    assert abs(len(value["a"]) - len(value["b"])) <= 2
+    assert f"a: {len(value['a'])} of 500 items; b: {len(value['b'])} of 500 items" in note
+
+
+async def test_a_long_text_is_cut_between_lines(run: Run) -> None:
+    cut = await run("return Array.from({length: 5000}, (_, i) => `line ${i} of the report`).join('\\n')")
+    lines = cut.text.splitlines()
+
+    assert len(cut.text) <= 24_200
+    assert lines[-2].endswith(" of the report")
+    assert f"{len(lines) - 1} of 5000 lines" in lines[-1]
+
+
+async def test_a_kept_result_is_useless_to_another_owner(engine: Engine, catalog: Catalog, upstream: Upstream) -> None:
+    long_answer = "return Array.from({length: 9000}, (_, i) => i)"
+    mine = await engine.code(long_answer, catalog=catalog, invoker=upstream, owner="ada")
+    run_id = mine.text.rsplit('"', 2)[1]
+
+    theirs = await engine.code(f"return codemode.result('{run_id}')", catalog=catalog, invoker=upstream, owner="eve")
+
+    assert theirs.is_error
+    assert "is kept: run that program again" in theirs.text
+
+
+async def test_a_long_console_keeps_its_head_and_its_tail(run: Run) -> None:
+    written = await run("for (let i = 0; i < 5000; i++) console.log('line ' + i); return 'ok'")
+    lines = written.text.splitlines()
+
+    assert lines[:3] == ["ok", "--- logs", "line 0"]
+    assert lines[-1] == "line 4999"
+    assert any(line.startswith("[cut: ") and line.endswith("of 5000 log lines]") for line in lines)
+
+
+async def test_the_record_of_a_run_holds_counts_and_no_arguments(run: Run) -> None:
+    written = await run("await codemode.tracker_greet({name: 's3cret'}); return 's3cret'")
+    record = written.run.as_json()
+
+    assert record["status"] == "ok"
+    assert record["tools"] == {"tracker_greet": 1}
+    assert "s3cret" not in json.dumps(record)
