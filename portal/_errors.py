@@ -49,7 +49,7 @@ class ConfigError(PortalError):
         return f"{place}: {self.message}" if place else self.message
 
 
-class AddressInUse(PortalError):
+class AddressInUse(PortalError):  # noqa: N818 -- named for what happened, as the tree above is
     """Raised when the portal cannot listen on ``host:port``."""
 
     def __init__(self, host: str, port: int, reason: str) -> None:
@@ -58,7 +58,7 @@ class AddressInUse(PortalError):
         self.port = port
 
 
-class UpstreamFailure(PortalError):
+class UpstreamFailure(PortalError):  # noqa: N818 -- engine.UpstreamError is what a program sees of it
     """Raised when an upstream gave no result.
 
     ``upstream`` is its server id; ``code`` the JSON-RPC or HTTP code, if any; ``is_retryable`` says whether the same
@@ -68,7 +68,13 @@ class UpstreamFailure(PortalError):
     is_retryable = True
 
     def __init__(
-        self, message: str, *, upstream: str, code: int | None = None, data: JsonValue = None, retryable: bool | None = None
+        self,
+        message: str,
+        *,
+        upstream: str,
+        code: int | None = None,
+        data: JsonValue = None,
+        retryable: bool | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message

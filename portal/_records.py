@@ -1,0 +1,55 @@
+"""One structured record for every call that leaves through the invoker and for every run; a log line each.
+
+Arguments and results are not in them.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Final, Literal
+
+import orjson
+
+if TYPE_CHECKING:
+    from portal._json import JsonObject
+
+LOGGER: Final = logging.getLogger("portico.records")
+
+CallStatus = Literal["ok", "tool_error", "error", "timeout", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRecord:
+    """One tool call: for whom, where to, how it ended. ``run`` is None for a call that a client made directly.
+
+    ``request_bytes`` and ``response_bytes`` are the arguments and the result as compact JSON.
+    """
+
+    user: str
+    portal: str
+    server: str
+    tool: str
+    status: CallStatus
+    duration_ms: float
+    request_bytes: int
+    response_bytes: int
+    run: str | None = None
+    code: int | str | None = None
+    time: float = field(default_factory=time.time)
+
+
+def write_call(record: CallRecord) -> None:
+    """Write the record of one call."""
+    _write("call", asdict(record))
+
+
+def write_run(record: JsonObject, *, user: str, portal: str) -> None:
+    """Write the record of one run, as the engine describes it."""
+    _write("run", {"time": time.time(), "user": user, "portal": portal, **record})
+
+
+def _write(kind: str, fields: JsonObject) -> None:
+    if LOGGER.isEnabledFor(logging.INFO):
+        LOGGER.info("%s", orjson.dumps({"kind": kind, **fields}).decode())

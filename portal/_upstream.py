@@ -1,0 +1,269 @@
+"""One session with one upstream: opened, kept, synced and reopened by a task that owns it."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+import anyio
+
+from portal._errors import UpstreamFailure, UpstreamUnavailable
+from portal._upstream_connect import open_session
+from portal._upstream_session import SessionLost
+from portal._upstream_tool import read_tools
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mcp.shared.dispatcher import ProgressFnT
+
+    from portal._json import JsonObject, JsonValue
+    from portal._server_config import ServerConfig
+    from portal._upstream_session import UpstreamSession
+    from portal._upstream_tool import UpstreamTool
+
+logger = logging.getLogger("portico.upstream")
+
+Status = Literal["waiting", "ready", "error"]
+
+FIRST_RETRY_S: Final = 1.0
+LAST_RETRY_S: Final = 60.0
+"""Retries double from the first to the last; a refusal that only a person can lift starts at the last."""
+STEADY_S: Final = 30.0
+"""A session that lasted so long was a good one: the next retry starts from the first again."""
+PROBE_S: Final = 1.0
+"""A call to an upstream in error starts a new attempt at once, at most this often."""
+PROBE_WAIT_S: Final = 10.0
+"""How long a call waits for a session that is being opened: within what clients wait for a call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerStatus:
+    """How one upstream is. ``cause`` is for people: why it is in error. ``since`` is a Unix time in seconds."""
+
+    id: str
+    name: str
+    transport: str
+    status: Status
+    tools: int
+    cause: str | None
+    since: float
+    retryable: bool
+    protocol_version: str | None = None
+
+
+class Upstream:
+    """A connection to one upstream. ``run`` is its owner: the session lives and dies in the task that awaits it.
+
+    ``tools`` are those of the last sync, kept while the upstream is away. ``on_change`` is called, in that task,
+    whenever ``status`` or ``tools`` changed.
+    """
+
+    def __init__(self, config: ServerConfig, *, on_change: Callable[[], None] = lambda: None) -> None:
+        self.config = config
+        self.tools: Mapping[str, UpstreamTool] = {}
+        self.last_used = time.monotonic()
+        self._on_change = on_change
+        self._session: UpstreamSession | None = None
+        self._status: Status = "waiting"
+        self._cause: str | None = None
+        self._since = time.time()
+        self._is_retryable = True
+        self._version: str | None = None
+        self._settled = anyio.Event()
+        self._stop = anyio.Event()
+        self._retry_now = anyio.Event()
+        self._attempt: anyio.CancelScope | None = None
+        self._last_attempt = 0.0
+        self._dirty = anyio.Event()
+
+    @property
+    def status(self) -> ServerStatus:
+        """How this upstream is now."""
+        return ServerStatus(
+            id=self.config.id,
+            name=self.config.display_name,
+            transport=self.config.transport,
+            status=self._status,
+            tools=len(self.tools),
+            cause=self._cause,
+            since=self._since,
+            retryable=self._is_retryable,
+            protocol_version=self._version,
+        )
+
+    async def run(self) -> None:
+        """Keep a session open until ``stop``; never raises what an upstream does."""
+        retry_s = FIRST_RETRY_S
+        while not self._stop.is_set():
+            self._last_attempt = time.monotonic()
+            try:
+                with anyio.CancelScope() as self._attempt:
+                    await self._hold_session()
+            except UpstreamFailure as failure:
+                if not self._stop.is_set():
+                    self._fail(failure)
+                    await self._pause(retry_s if self._is_retryable else LAST_RETRY_S)
+                    retry_s = min(retry_s * 2, LAST_RETRY_S)
+            else:
+                # The session was good and then lost. The first loss is mended at once, the next ones with patience.
+                lasted_s = time.monotonic() - self._last_attempt
+                retry_s = FIRST_RETRY_S if lasted_s > STEADY_S else min(retry_s * 2, LAST_RETRY_S)
+                if retry_s > FIRST_RETRY_S * 2 and not self._stop.is_set():
+                    await self._pause(retry_s)
+
+    def stop(self) -> None:
+        """Ask the owner to close the session and return; calls that wait for it fail."""
+        self._stop.set()
+        self._retry_now.set()
+        self._settled.set()
+        if self._session is not None:
+            self._session.loss.note("the portal stops")
+        elif self._attempt is not None:
+            self._attempt.cancel()
+
+    def refresh(self) -> None:
+        """Ask the owner to list the tools again; asking often costs at most one list more."""
+        self._dirty.set()
+
+    async def wait_settled(self) -> None:
+        """Wait until the attempt that is under way, if any, has come to an end."""
+        await self._settled.wait()
+
+    async def call(
+        self, name: str, arguments: Mapping[str, JsonValue], *, on_progress: ProgressFnT | None = None
+    ) -> JsonObject:
+        """Call a tool and return its result as it came, unknown fields included. Raises ``UpstreamFailure``.
+
+        When the upstream has forgotten the session, it is opened anew and the call sent once more: the first had no
+        effect. In no other case is a call repeated.
+        """
+        self.last_used = time.monotonic()
+        tool = self.tools.get(name)
+        for attempt in (1, 2):
+            session = await self._live_session()
+            try:
+                return await session.call_tool(
+                    name,
+                    arguments,
+                    timeout_s=self.config.call_timeout_s,
+                    header_paths=tool.header_paths if tool is not None else {},
+                    on_progress=on_progress,
+                )
+            except SessionLost:
+                self._forget(session)
+                if attempt == 2:
+                    break
+            except UpstreamUnavailable:
+                self._forget(session)
+                raise
+            finally:
+                self.last_used = time.monotonic()
+        raise UpstreamUnavailable(f"{self.config.id} keeps losing its session", upstream=self.config.id)
+
+    async def _live_session(self) -> UpstreamSession:
+        """Return the open session; where there is none, start an attempt to open one and wait for it."""
+        if self._session is None and not self._stop.is_set():
+            if self._status == "error" and time.monotonic() - self._last_attempt >= PROBE_S:
+                self._settled = anyio.Event()
+                self._retry_now.set()
+            with anyio.move_on_after(PROBE_WAIT_S):
+                await self._settled.wait()
+        if self._session is None:
+            message = f"{self.config.id} is not reachable at the moment (status: {self._status})"
+            raise UpstreamUnavailable(message, upstream=self.config.id, retryable=self._is_retryable)
+        return self._session
+
+    async def _hold_session(self) -> None:
+        """Open a session, sync, and keep it until it is lost or ``stop``.
+
+        Raises ``UpstreamFailure`` when it could not be opened or synced.
+        """
+        self._dirty = anyio.Event()
+        async with open_session(self.config, on_tools_changed=self.refresh) as session:
+            try:
+                await self._sync(session)
+            except SessionLost:
+                raise UpstreamUnavailable("it forgot the session at once", upstream=self.config.id) from None
+            self._session, self._version, self._is_retryable = session, session.protocol_version, True
+            logger.info("%s: ready, MCP %s, %d tools", self.config.id, session.protocol_version, len(self.tools))
+            self._change("ready", None)
+            try:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._keep_synced, session)
+                    if session.is_modern and session.announces_tool_changes:
+                        tasks.start_soon(self._subscribe, session)
+                    await session.loss.event.wait()
+                    tasks.cancel_scope.cancel()
+            finally:
+                self._forget(session)
+        if not self._stop.is_set():
+            logger.warning("%s: the session ended: %s", self.config.id, session.loss.cause)
+
+    async def _sync(self, session: UpstreamSession) -> None:
+        timeout_s = self.config.call_timeout_s
+        listed = await session.list_tools(timeout_s=timeout_s) if session.has_tools else []
+        self.tools = {tool.name: tool for tool in read_tools(listed, upstream=self.config.id)}
+
+    async def _keep_synced(self, session: UpstreamSession) -> None:
+        """List the tools again whenever something changed; announcements that come meanwhile are taken together."""
+        while True:
+            await self._dirty.wait()
+            self._dirty = anyio.Event()
+            try:
+                await self._sync(session)
+            except SessionLost:
+                return
+            except UpstreamFailure as failure:
+                logger.warning("%s: the tools could not be listed again: %s", self.config.id, failure.message)
+                continue
+            self._on_change()
+
+    async def _subscribe(self, session: UpstreamSession) -> None:
+        """Hold a subscription to tool changes open (MCP 2026-07-28), again and again while the session lasts."""
+        retry_s = FIRST_RETRY_S
+        while True:
+            try:
+                await session.watch_tool_changes(self.refresh)
+            except Exception as error:  # noqa: BLE001 -- a subscription that fails in any way costs announcements only
+                logger.debug("%s: no subscription to tool changes (%s)", self.config.id, type(error).__name__)
+            await anyio.sleep(_jittered(retry_s))
+            retry_s = min(retry_s * 2, LAST_RETRY_S)
+            self.refresh()
+
+    def _fail(self, failure: UpstreamFailure) -> None:
+        self._is_retryable = failure.is_retryable
+        if (self._status, self._cause) != ("error", failure.message):
+            logger.warning("%s: %s", self.config.id, failure.message)
+        logger.debug("%s: no session", self.config.id, exc_info=failure)
+        self._change("error", failure.message)
+
+    async def _pause(self, seconds: float) -> None:
+        self._retry_now = anyio.Event()
+        with anyio.move_on_after(_jittered(seconds)):
+            await self._retry_now.wait()
+
+    def _forget(self, session: UpstreamSession) -> None:
+        """Stop giving this session to calls, and let the owner open another."""
+        if self._session is session:
+            self._session = None
+            if self._status == "ready":
+                self._settled = anyio.Event()
+                self._change("waiting", None)
+        session.loss.note("the session was given up")
+
+    def _change(self, status: Status, cause: str | None) -> None:
+        if status != self._status:
+            self._since = time.time()
+        self._status, self._cause = status, cause
+        if status != "waiting":
+            self._settled.set()
+        self._on_change()
+
+
+def _jittered(seconds: float) -> float:
+    """Spread retries, so that upstreams that went down together do not come back as one burst."""
+    return seconds * random.uniform(0.75, 1.25)  # noqa: S311 -- not a secret

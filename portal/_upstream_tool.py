@@ -1,0 +1,137 @@
+"""One tool as an upstream lists it: kept as it came, checked once against each era of the protocol.
+
+The SDK validates a whole ``tools/list`` answer at once, so that one bad tool would hide all the others; here each tool
+stands for itself. What was checked when the upstream was synced is not checked again when it is listed.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from mcp.shared.inbound import find_invalid_x_mcp_header, x_mcp_header_map
+from mcp_types.methods import serialize_server_result
+from mcp_types.version import LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION
+from pydantic import ValidationError
+
+from typegen import Tool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from portal._json import JsonObject, JsonValue
+
+logger = logging.getLogger("portico.upstream")
+
+MAX_NAME_CHARS: Final = 256
+"""Twice what MCP 2025-11-25 asks servers to keep to (server/tools, Tool Names); a longer name is noise or an attack."""
+
+# What a 2026-07-28 list result must carry beside its tools.
+_MODERN_LIST: Final[dict[str, JsonValue]] = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamTool:
+    """A tool of one upstream: for the engine (``tool``) and for clients that list it.
+
+    ``handshake`` is what clients of the versions up to 2025-11-25 see and ``modern`` what those of 2026-07-28 see: the
+    definition as it came, unknown fields included; None where that version cannot express it.
+    ``header_paths`` says which arguments are mirrored into ``Mcp-Param-*`` headers (MCP 2026-07-28, transports).
+    """
+
+    tool: Tool
+    handshake: JsonObject | None
+    modern: JsonObject | None
+    header_paths: Mapping[tuple[str, ...], str]
+
+    @property
+    def name(self) -> str:
+        """The tool's own name at its upstream."""
+        return self.tool.name
+
+
+def read_tools(definitions: Iterable[JsonValue], *, upstream: str) -> tuple[UpstreamTool, ...]:
+    """Read the definitions that an upstream listed, in its order; what is no tool is left out with a warning."""
+    tools: dict[str, UpstreamTool] = {}
+    for definition in definitions:
+        try:
+            tool = _read(definition)
+        except InvalidTool as problem:
+            logger.warning("%s: left out the tool %s: %s", upstream, _shown_name(definition), problem)
+            continue
+        if tool.name in tools:
+            logger.warning("%s: left out a second tool named %r", upstream, tool.name)
+            continue
+        tools[tool.name] = tool
+    return tuple(tools.values())
+
+
+class InvalidTool(ValueError):  # noqa: N818 -- never leaves this module
+    """Raised for a definition that no version of the protocol accepts."""
+
+
+def _read(definition: JsonValue) -> UpstreamTool:
+    if not isinstance(definition, dict):
+        raise InvalidTool("its definition is not an object")
+    name = definition.get("name")
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME_CHARS:
+        raise InvalidTool(f"its name is not a string of 1 to {MAX_NAME_CHARS} characters")
+    schema = definition.get("inputSchema")
+    if not isinstance(schema, dict):
+        raise InvalidTool("it has no inputSchema")
+    handshake, modern = _for_handshake(definition), _for_modern(definition, schema)
+    if handshake is None and modern is None:
+        raise InvalidTool("its definition fits no version of the protocol")
+    return UpstreamTool(
+        tool=_for_engine(name, schema, definition),
+        handshake=handshake,
+        modern=modern,
+        header_paths=x_mcp_header_map(schema) if modern is not None else {},
+    )
+
+
+def _for_handshake(definition: JsonObject) -> JsonObject | None:
+    """Return the definition for the versions up to 2025-11-25, whose output schemas describe objects only."""
+    if _is_valid(LATEST_HANDSHAKE_VERSION, {"tools": [definition]}):
+        return definition
+    if "outputSchema" in definition:
+        without = {key: value for key, value in definition.items() if key != "outputSchema"}
+        if _is_valid(LATEST_HANDSHAKE_VERSION, {"tools": [without]}):
+            return without
+    return None
+
+
+def _for_modern(definition: JsonObject, schema: JsonObject) -> JsonObject | None:
+    # MCP 2026-07-28, transports: a client must drop a tool whose x-mcp-header annotations are invalid.
+    if find_invalid_x_mcp_header(schema) is not None:
+        return None
+    return definition if _is_valid(LATEST_MODERN_VERSION, {"tools": [definition], **_MODERN_LIST}) else None
+
+
+def _is_valid(version: str, result: JsonObject) -> bool:
+    try:
+        serialize_server_result("tools/list", version, result)
+    except ValidationError:
+        return False
+    return True
+
+
+def _for_engine(name: str, schema: JsonObject, definition: JsonObject) -> Tool:
+    description, title = definition.get("description"), definition.get("title")
+    output, annotations = definition.get("outputSchema"), definition.get("annotations")
+    if not isinstance(title, str) and isinstance(annotations, dict):
+        title = annotations.get("title")
+    return Tool(
+        name=name,
+        input_schema=schema,
+        description=description if isinstance(description, str) else "",
+        title=title if isinstance(title, str) else None,
+        output_schema=output if isinstance(output, dict) else None,
+        annotations=annotations if isinstance(annotations, dict) else None,
+    )
+
+
+def _shown_name(definition: JsonValue) -> str:
+    name = definition.get("name") if isinstance(definition, dict) else None
+    return repr(name)[:80]
