@@ -1,0 +1,35 @@
+"""JSON Schema -> TypeScript declarations and safe identifiers: pure functions without I/O.
+
+``declare`` turns a tool into a compact method signature within a token budget; ``declare_module`` turns many into a
+module that ``tsc --strict`` accepts; ``type_of`` gives the type of one schema. ``assign_identifiers`` names tools so
+that each name maps back to one of them. Remote references are never fetched.
+"""
+
+from typegen._declare import (
+    DEFAULT_TOKEN_BUDGET,
+    DETAIL_TOKEN_BUDGET,
+    Declaration,
+    declare,
+    declare_module,
+    type_of,
+)
+from typegen._json import JsonObject, JsonValue
+from typegen._names import assign_identifiers, fold_name, identifier_for
+from typegen._text import estimate_tokens
+from typegen._tool import Tool
+
+__all__ = [
+    "DEFAULT_TOKEN_BUDGET",
+    "DETAIL_TOKEN_BUDGET",
+    "Declaration",
+    "JsonObject",
+    "JsonValue",
+    "Tool",
+    "assign_identifiers",
+    "declare",
+    "declare_module",
+    "estimate_tokens",
+    "fold_name",
+    "identifier_for",
+    "type_of",
+]

@@ -1,0 +1,264 @@
+"""TypeScript types as values, and the algebra of unions and intersections over them.
+
+What lies below an object's members or a list's items stays an unread schema (``Later``) until it is printed, so that
+only what a declaration shows is ever read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, Union
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from typegen._json import JsonValue
+
+
+class Atom(NamedTuple):
+    """A type that is one word or one literal."""
+
+    text: str
+
+
+class Enum(NamedTuple):
+    """Several literals; ``note`` says what is missing when there were too many to keep."""
+
+    texts: tuple[str, ...]
+
+
+class Scoped(NamedTuple):
+    """A schema that lies in an embedded resource (``$id``), where its references start."""
+
+    schema: JsonValue
+    resource: Mapping[str, JsonValue]
+
+
+class ListOf(NamedTuple):
+    """An array whose items are all alike."""
+
+    item: Later
+
+
+class TupleOf(NamedTuple):
+    """An array with positions; the first ``required`` must be there; ``rest`` is ``None`` when nothing may follow."""
+
+    items: tuple[Later, ...]
+    required: int
+    rest: Later | None
+
+
+class Member(NamedTuple):
+    """One property of an object."""
+
+    name: str
+    type: Later
+    is_required: bool
+
+
+class Index(NamedTuple):
+    """Properties without a fixed name: ``key`` is ``string``, a template literal, or a union of names."""
+
+    key: str
+    type: Later
+    is_mapped: bool = False
+    is_required: bool = False
+
+
+class Shape(NamedTuple):
+    """An object."""
+
+    members: tuple[Member, ...]
+    indexes: tuple[Index, ...]
+    name: str = ""
+
+
+class AnyOf(NamedTuple):
+    """A union of at least two types."""
+
+    parts: tuple[Type, ...]
+
+
+class AllOf(NamedTuple):
+    """An intersection that could not be written as one type."""
+
+    parts: tuple[Type, ...]
+    name: str = ""
+
+
+Type: TypeAlias = Union[Atom, Enum, ListOf, TupleOf, Shape, AnyOf, AllOf]
+Later: TypeAlias = Union[Type, Scoped, "Mapping[str, JsonValue]", "JsonValue"]
+
+UNKNOWN = Atom("unknown")
+NEVER = Atom("never")
+NULL = Atom("null")
+STRING = Atom("string")
+NUMBER = Atom("number")
+BOOLEAN = Atom("boolean")
+ANY_OBJECT = Shape((), (Index("string", UNKNOWN),))
+
+_MAX_PRODUCT = 64  # a distribution into more alternatives than this is written as an intersection instead
+
+
+def union(parts: Iterable[Type]) -> Type:
+    """Return the type that accepts what any of ``parts`` accepts; without repetitions, literals gathered."""
+    flat: list[Type] = []
+    literals: dict[str, None] = {}
+    for part in parts:
+        for one in part.parts if isinstance(part, AnyOf) else (part,):
+            if isinstance(one, Enum):
+                literals.update(dict.fromkeys(one.texts))
+            elif isinstance(one, Atom):
+                if one.text[0] in '"-0123456789' or one.text in ("true", "false"):
+                    literals[one.text] = None
+                elif one is not NEVER and one not in flat:
+                    flat.append(one)
+            elif not any(one is other for other in flat):
+                flat.append(one)
+    if "true" in literals and "false" in literals:
+        del literals["true"], literals["false"]
+        if BOOLEAN not in flat:
+            flat.append(BOOLEAN)
+    if literals:
+        texts = tuple(literals)
+        flat.insert(0, Enum(texts) if len(texts) > 1 else Atom(texts[0]))
+    if UNKNOWN in flat:
+        # `unknown` accepts everything; shapes and literals beside it are kept, because they still tell what is meant.
+        flat = [one for one in flat if not isinstance(one, Atom) or one.text[0] == '"']
+        flat.append(UNKNOWN)
+    if NULL in flat:  # last, where a reader expects it
+        flat.remove(NULL)
+        flat.append(NULL)
+    if not flat:
+        return NEVER
+    return flat[0] if len(flat) == 1 else AnyOf(tuple(flat))
+
+
+def intersection(parts: Iterable[Type]) -> Type:
+    """Return the type that accepts what all of ``parts`` accept, as one shape where that is exact."""
+    result: Type = UNKNOWN
+    for part in parts:
+        result = _both(result, part)
+    return result
+
+
+def accepts_object(part: Type) -> bool:
+    """Say whether some object may belong to ``part``."""
+    if isinstance(part, AnyOf):
+        return any(accepts_object(one) for one in part.parts)
+    return part is UNKNOWN or isinstance(part, Shape | AllOf)
+
+
+def _both(left: Type, right: Type) -> Type:
+    if left == UNKNOWN or left is right:
+        return right
+    if right == UNKNOWN:
+        return left
+    for one, other in ((left, right), (right, left)):
+        if isinstance(one, AnyOf):
+            return _distribute(one, other)
+    if isinstance(left, AllOf) or isinstance(right, AllOf):
+        return _chain(left, right)
+    if isinstance(left, Shape) and isinstance(right, Shape):
+        return _merged(left, right)
+    if isinstance(left, Atom | Enum) and isinstance(right, Atom | Enum):
+        return _common_literals(left, right)
+    if isinstance(left, ListOf) and isinstance(right, ListOf):
+        return ListOf(_all_of(left.item, right.item))
+    if isinstance(left, ListOf | TupleOf) and isinstance(right, ListOf | TupleOf):
+        return _chain(left, right)
+    return NEVER  # a string is not an object, an object not an array
+
+
+def _distribute(alternatives: AnyOf, other: Type) -> Type:
+    kept = [one for one in alternatives.parts if not _is_disjoint(one, other)]
+    if len(kept) == len(alternatives.parts) and isinstance(other, Shape) and other.members:
+        return _chain(other, alternatives)  # `base & (A | B)` is smaller than repeating the base
+    others = other.parts if isinstance(other, AnyOf) else (other,)
+    shapes = [one for one in kept if isinstance(one, Shape | AllOf)]
+    if isinstance(other, Shape) and other.members and len(shapes) > 1:
+        return _chain(other, union(kept))
+    if len(kept) * len(others) > _MAX_PRODUCT:
+        return _chain(other, union(kept))
+    return union(_both(one, two) for one in kept for two in others)
+
+
+def _is_disjoint(one: Type, other: Type) -> bool:
+    if isinstance(one, AnyOf) or isinstance(other, AnyOf | AllOf) or isinstance(one, AllOf):
+        return False
+    return _kind(one) != _kind(other) and "unknown" not in (_kind(one), _kind(other))
+
+
+def _kind(one: Type) -> str:
+    match one:
+        case Shape():
+            return "object"
+        case ListOf() | TupleOf():
+            return "array"
+        case Atom("unknown"):
+            return "unknown"
+        case _:
+            return "scalar"
+
+
+def _chain(left: Type, right: Type) -> Type:
+    parts: list[Type] = []
+    for one in (left, right):
+        parts.extend(one.parts if isinstance(one, AllOf) else (one,))
+    shapes = [one for one in parts if isinstance(one, Shape)]
+    if len(shapes) > 1:
+        merged = intersection(shapes)
+        others = [one for one in parts if not isinstance(one, Shape)]
+        parts = [*(merged.parts if isinstance(merged, AllOf) else (merged,)), *others]
+    return AllOf(tuple(parts), next((one.name for one in shapes if one.name), "")) if len(parts) > 1 else parts[0]
+
+
+def _merged(left: Shape, right: Shape) -> Type:
+    if right == ANY_OBJECT:
+        return left
+    if left == ANY_OBJECT:
+        return right
+    open_left, open_right = _is_open(left), _is_open(right)
+    if not (open_left and open_right):
+        return AllOf((left, right), left.name or right.name)
+    members = {member.name: member for member in left.members}
+    for member in right.members:
+        known = members.get(member.name)
+        if known is not None:
+            both = _all_of(known.type, member.type)
+            members[member.name] = Member(member.name, both, known.is_required or member.is_required)
+        else:
+            members[member.name] = member
+    indexes = left.indexes or right.indexes if members else ANY_OBJECT.indexes
+    return Shape(tuple(members.values()), indexes, left.name or right.name)
+
+
+def _is_open(shape: Shape) -> bool:
+    return all(index.key == "string" and index.type == UNKNOWN for index in shape.indexes)
+
+
+def _all_of(left: Later, right: Later) -> Later:
+    if left == right or right == UNKNOWN:
+        return left
+    if left == UNKNOWN:
+        return right
+    return {"allOf": [left, right]}  # type: ignore[dict-item]  # the reader takes types where schemas stand
+
+
+def _common_literals(left: Atom | Enum, right: Atom | Enum) -> Type:
+    texts = [text for text in _texts(left) if any(_is_within(text, other) for other in _texts(right))]
+    texts += [text for text in _texts(right) if any(_is_within(text, other) for other in _texts(left))]
+    return union(Atom(text) for text in dict.fromkeys(texts))
+
+
+def _texts(one: Atom | Enum) -> tuple[str, ...]:
+    return one.texts if isinstance(one, Enum) else (one.text,)
+
+
+def _is_within(text: str, other: str) -> bool:
+    if text == other:
+        return True
+    if other == "string":
+        return text[0] == '"'
+    if other == "number":
+        return text[0] in "-0123456789"
+    return other == "boolean" and text in ("true", "false")
