@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING
 
 import httpx
@@ -23,12 +25,12 @@ if TYPE_CHECKING:
 PORTICO = Path(sys.executable).parent / "portico"
 START_TIMEOUT_S = 60.0  # real servers start behind it, on a machine that may be busy
 STOP_TIMEOUT_S = 20.0
-POLL_S = 0.05  # another process gives no event to wait on but what it answers
+POLL_S = 0.05  # the readiness of another process is asked for, as an orchestrator does
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningPortal:
-    """A `portico serve` that answers at ``url``; ``log`` holds all it has printed and ``pid`` is its process."""
+    """A `portico serve` that answers at ``url``; ``log`` holds its standard error and ``pid`` is its process."""
 
     url: str
     log: Path
@@ -73,23 +75,24 @@ def serving(
     environ: Mapping[str, str] | None = None,
 ) -> Iterator[RunningPortal]:
     """Serve ``configuration`` until the block ends, from the moment on when every upstream is ready or has failed."""
-    config, log, port = folder / "portico.yaml", folder / "portico.log", free_port()
+    config, log = folder / "portico.yaml", folder / "portico.log"
     config.write_text(yaml.safe_dump(dict(configuration)))
-    command = [str(PORTICO), "serve", "--config", str(config), "--port", str(port), *arguments]
+    command = [str(PORTICO), "serve", "--config", str(config), "--port", "0", "--json", *arguments]
     with (
-        log.open("wb") as output,
+        log.open("wb") as errors,
         subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
+            stdout=subprocess.PIPE,
+            stderr=errors,
             cwd=folder,
             env=clean_environ(environ),
         ) as process,
     ):
         try:
-            wait_until_ready(f"http://127.0.0.1:{port}/readyz", process, log)
-            yield RunningPortal(url=f"http://127.0.0.1:{port}/mcp", log=log, pid=process.pid)
+            origin = announced_origin(process, log)
+            wait_until_ready(f"{origin}/readyz", log)
+            yield RunningPortal(url=f"{origin}/mcp", log=log, pid=process.pid)
         finally:
             process.terminate()
             try:
@@ -99,13 +102,23 @@ def serving(
                 raise
 
 
-def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def announced_origin(process: subprocess.Popen[bytes], log: Path) -> str:
+    """Return the address of the line that `serve --json` prints when it accepts connections."""
+    assert process.stdout is not None
+    watchdog = Timer(START_TIMEOUT_S, process.kill)
+    watchdog.start()
+    try:
+        line = process.stdout.readline()
+    finally:
+        watchdog.cancel()
+    assert line, f"portico serve ended:\n{log.read_text()}"
+    return str(json.loads(line)["origin"])
+
+
+def wait_until_ready(url: str, log: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            if httpx.get(url, timeout=STOP_TIMEOUT_S).is_success:
-                return
-        except httpx.TransportError:
-            pass
+    while time.monotonic() < deadline:
+        if httpx.get(url, timeout=STOP_TIMEOUT_S).is_success:
+            return
         time.sleep(POLL_S)
-    raise AssertionError(f"portico serve is not ready (exit code {process.poll()}):\n{log.read_text()}")
+    raise AssertionError(f"portico serve is not ready:\n{log.read_text()}")
