@@ -29,7 +29,7 @@ test: check acceptance ## Run every check and every test
 check: dev ## Lint, check types, and run the unit tests (under two minutes)
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --quiet --check .
-	$(BIN)/mypy $(PACKAGES) tests hatch_build.py
+	$(BIN)/mypy $(PACKAGES) tests benchmarks hatch_build.py
 	$(NODE_HOME)/bin/node node_modules/pyright/index.js --pythonpath $(BIN)/python
 	$(MAKE) --no-print-directory unit
 

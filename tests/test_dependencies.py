@@ -9,6 +9,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -19,7 +20,7 @@ FOUND_BY_NAME = {"httptools", "uvloop"}  # ... uvicorn finds it by name
 
 
 def distributions(requirements: list[str]) -> set[str]:
-    return {Requirement(text).name.lower() for text in requirements}
+    return {canonicalize_name(Requirement(text).name) for text in requirements}
 
 
 def imported_distributions() -> set[str]:
@@ -38,7 +39,7 @@ def imported_distributions() -> set[str]:
     }
     known = packages_distributions()
     return {
-        "mcp" if (found := known.get(name, [name])[0].lower()) == "mcp-types" else found  # released as one
+        canonicalize_name(known.get(name, [name])[0]).replace("mcp-types", "mcp")  # two names of one release
         for name in names - PACKAGES - sys.stdlib_module_names
     }
 

@@ -1,0 +1,1 @@
+"""What the documentation claims, measured beside its peers in one run: `make bench` writes RESULTS.md."""
