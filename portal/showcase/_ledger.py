@@ -1,0 +1,80 @@
+"""What a model pays for one job: the tokens of the definitions it is given, of what it writes and of what it reads."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from portal._tokens import count_tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mcp_types import Tool
+
+    from portal._json import JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """One tool call: what the model wrote to make it, and the text that it got back."""
+
+    tool: str
+    arguments: JsonObject
+    answer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bill:
+    """The tokens (o200k) of one way to do a job; the question and the closing words are in neither way's."""
+
+    tools: int
+    definitions: int
+    written: int
+    read: int
+    calls: int
+    turns: int
+    billed_input: int
+    """What a provider counts as input over all turns: each turn sends everything before it again (no caching)."""
+
+    @property
+    def context(self) -> int:
+        """What the job leaves in the model's context."""
+        return self.definitions + self.written + self.read
+
+
+def bill(tools: Iterable[Tool], turns: Iterable[Iterable[Exchange]]) -> Bill:
+    """Count a job done in ``turns``, each a batch of tool calls that the model makes at once.
+
+    A definition counts as model APIs take it: name, description and input schema, as compact JSON. Output schemas,
+    titles and structured content are left out, although some clients send those too.
+    """
+    definitions = [_definition(tool) for tool in tools]
+    offered = sum(count_tokens(text) for text in definitions)
+    written = read = calls = count = 0
+    billed = offered
+    for exchanges in turns:
+        count += 1
+        for exchange in exchanges:
+            calls += 1
+            written += count_tokens(_compact({"name": exchange.tool, "arguments": exchange.arguments}))
+            read += count_tokens(exchange.answer)
+        billed += offered + written + read  # the next turn sends all of it, the last one to say the answer
+    return Bill(
+        tools=len(definitions),
+        definitions=offered,
+        written=written,
+        read=read,
+        calls=calls,
+        turns=count,
+        billed_input=billed,
+    )
+
+
+def _definition(tool: Tool) -> str:
+    return _compact({"name": tool.name, "description": tool.description or "", "input_schema": tool.input_schema})
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,30 @@
+"""What one showing found out: every figure in it was measured while it ran."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from portal._json import JsonObject
+    from portal.showcase._ledger import Bill
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeRun:
+    """The job in code mode: what the two programs answered, and what the portal says of the second run."""
+
+    found: str
+    answer: JsonObject
+    run: JsonObject
+    duration_s: float
+    bill: Bill
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectRun:
+    """The job by direct tool calls."""
+
+    answer: JsonObject
+    duration_s: float
+    bill: Bill
