@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sandbox._limits import Limits
+
 _IDENTIFIER = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*", re.ASCII)
+_KEPT_INSIDE = ("memory_bytes", "source_bytes", "call_bytes", "call_depth", "calls", "log_bytes", "result_bytes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,3 +47,14 @@ class Capabilities:
         }
         encoded = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
         object.__setattr__(self, "encoded", encoded)
+
+
+def encode_setup(capabilities: Capabilities, limits: Limits) -> bytes:
+    """Return what an isolate is told before its program: JSON text of the capabilities and of the limits it keeps."""
+    return b'%b,"limits":%b}' % (capabilities.encoded[:-1], _encode_limits(limits))
+
+
+@lru_cache(maxsize=64)
+def _encode_limits(limits: Limits) -> bytes:
+    kept_inside = {name: getattr(limits, name) for name in _KEPT_INSIDE}
+    return json.dumps(kept_inside, separators=(",", ":")).encode()

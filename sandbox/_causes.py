@@ -1,0 +1,83 @@
+"""The error of a run that ended without an end record, by its cause."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sandbox._errors import (
+    CpuLimitExceeded,
+    GuestError,
+    HostError,
+    MemoryLimitExceeded,
+    ProgramError,
+    ProtocolError,
+    StackLimitExceeded,
+    UnsettledPromise,
+    WorkerLost,
+)
+from sandbox._frames import Cause
+from sandbox._limits import STACK_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sandbox._limits import Limits
+    from sandbox._transcript import Transcript
+
+
+def error_of(cause: Cause, limits: Limits, transcript: Transcript) -> GuestError | HostError:
+    """Return the error: the program's for what it did, ours for the rest."""
+    return _ERRORS[cause](limits, transcript)
+
+
+def _cpu(limits: Limits, transcript: Transcript) -> GuestError:
+    return CpuLimitExceeded(
+        f"the program used its {limits.cpu_s:g} s of processor time; look for a loop that does not end",
+        limit="cpu_s",
+        max=limits.cpu_s,
+        used=transcript.cpu_us / 1e6,
+    )
+
+
+def _memory(limits: Limits, _: Transcript) -> GuestError:
+    return MemoryLimitExceeded(
+        f"the program needed more than {limits.memory_bytes} bytes of memory",
+        limit="memory_bytes",
+        max=limits.memory_bytes,
+    )
+
+
+def _stack(_limits: Limits, _: Transcript) -> GuestError:
+    return StackLimitExceeded(
+        "calls, or the nesting of something parsed, went too deep", limit="stack_bytes", max=STACK_BYTES
+    )
+
+
+def _unsettled(_limits: Limits, _: Transcript) -> GuestError:
+    return UnsettledPromise(
+        "the program waits for a promise that nothing can settle: no host call and no timer is left"
+    )
+
+
+def _trap(_limits: Limits, _: Transcript) -> GuestError:
+    return ProgramError("the JavaScript engine stopped on an internal error", name="InternalError")
+
+
+def _protocol(_limits: Limits, _: Transcript) -> HostError:
+    return ProtocolError("an isolate broke the protocol")
+
+
+def _worker(_limits: Limits, transcript: Transcript) -> HostError:
+    return WorkerLost("a worker process could not go on with the run", calls=transcript.calls)
+
+
+_ERRORS: dict[Cause, Callable[[Limits, Transcript], GuestError | HostError]] = {
+    Cause.CPU: _cpu,
+    Cause.MEMORY: _memory,
+    Cause.STACK: _stack,
+    Cause.UNSETTLED: _unsettled,
+    Cause.TRAP: _trap,
+    Cause.PROTOCOL: _protocol,
+    Cause.WORKER: _worker,
+    Cause.STOPPED: _worker,  # a run that was stopped is followed by nobody; one that is had been stopped in error
+}

@@ -1,0 +1,289 @@
+"""A worker process as the portal sees it: started, talked to, watched, ended."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import socket
+import subprocess
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, Self
+
+import anyio
+
+from sandbox import _frames as frames
+from sandbox._errors import WorkerLost
+from sandbox._frames import FrameError, FrameReader, Kind
+from sandbox._seal import IsolationLayer, bootstrap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from anyio.abc import Process
+
+    from sandbox._errors import HostError
+
+_log = logging.getLogger("sandbox")
+
+_READ_BYTES = 256 * 2**10
+_SOCKET_BYTES = 2**20  # asked of the kernel, which may give less: most frames then go out without a wait
+_START_TIMEOUT_S = 60.0  # it takes 0.2 s; a machine that starts many things at once may need a hundred times that
+_LOOK_EVERY_S = 1.0
+_SILENT_LOOKS = 5  # a worker inside a turn sends a tick every 50 ms; counted in looks, so that a suspend does not count
+_GOODBYE_S = 1.0
+
+
+class RunSink(Protocol):
+    """What a worker's frames are handed to."""
+
+    def deliver(self, report: frames.Report) -> None:
+        """Take what a turn handed over."""
+
+    def lose(self, error: HostError) -> None:
+        """Learn that nothing more will come."""
+
+
+class WorkerProcess:
+    """One worker process; ``serve`` must be running for anything to arrive."""
+
+    def __init__(
+        self,
+        process: Process,
+        connection: socket.socket,
+        layers: tuple[IsolationLayer, ...],
+        on_change: Callable[[], None],
+    ) -> None:
+        self.layers = layers
+        self.is_in_long_turn = False
+        self.is_lost = False
+        self.is_reserved = False  # for a run that is about to begin
+        self._process = process
+        self._socket = connection
+        self._on_change = on_change
+        self._runs: dict[int, RunSink] = {}
+        self._unanswered = 0
+        self._was_heard = True
+        self._outbox: deque[bytes] = deque()
+        self._outbox_filled = anyio.Event()
+
+    @classmethod
+    async def start(cls, *, module_path: Path, data_bytes: int, on_change: Callable[[], None]) -> Self:
+        """Start a worker and wait until it is sealed and ready. Raises ``WorkerLost`` when it does not get there."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            ours.setblocking(False)
+            for side in (ours, theirs):
+                side.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
+            command = bootstrap(
+                "_worker:main", str(theirs.fileno()), str(module_path), str(data_bytes), packages=_wasmtime_folder()
+            )
+            try:
+                process = await anyio.open_process(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    env={},
+                    cwd="/",
+                    pass_fds=(theirs.fileno(),),
+                    start_new_session=True,  # an interrupt typed at a terminal is the portal's to handle
+                )
+            except OSError as error:
+                ours.close()
+                raise WorkerLost(f"a worker process could not be started: {error}") from error
+        try:
+            with anyio.fail_after(_START_TIMEOUT_S):
+                layers = await _read_ready(ours)
+        except BaseException as error:
+            await _end(process, ours, wait_s=0)
+            if isinstance(error, TimeoutError):
+                raise WorkerLost(f"a worker process was not ready after {_START_TIMEOUT_S:g} s") from error
+            raise
+        return cls(process, ours, layers, on_change)
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    @property
+    def runs(self) -> int:
+        """How many runs it holds."""
+        return len(self._runs)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it waits for a turn to do."""
+        return not (self._unanswered or self.is_reserved or self.is_in_long_turn or self.is_lost)
+
+    def begin(self, run: int, sink: RunSink, frame: bytes) -> None:
+        """Send the ``START`` frame of a run; its reports go to ``sink`` from now on."""
+        self.is_reserved = False
+        if self.is_lost:
+            sink.lose(WorkerLost("the worker process died before the run began"))
+            return
+        self._runs[run] = sink
+        self.ask(frame)
+
+    def ask(self, frame: bytes) -> None:
+        """Send a frame that a turn will answer."""
+        if not self._unanswered:
+            self._was_heard = True
+        self._unanswered += 1
+        self._send(frame)
+
+    def forget(self, run: int, *, is_over: bool) -> None:
+        """Hand over no more reports of a run, and stop it unless it is over."""
+        if self._runs.pop(run, None) is not None:
+            if not is_over and not self.is_lost:
+                self._send(frames.encode(Kind.STOP, run))
+            self._on_change()
+
+    async def serve(self) -> None:
+        """Read frames until the process ends or breaks the protocol; then every run that it held is lost."""
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._write)
+                tasks.start_soon(self._listen_for_life)
+                await self._read()
+                tasks.cancel_scope.cancel()
+        finally:
+            self.is_lost = True
+
+    def lose_runs(self, error: HostError) -> None:
+        """Tell every run of this worker that nothing more will come."""
+        self.is_lost = True
+        sinks = list(self._runs.values())
+        self._runs.clear()
+        for sink in sinks:
+            sink.lose(error)
+
+    def retire(self) -> None:
+        """Ask the process to end; ``serve`` returns when it has."""
+        self.is_lost = True
+        self._socket.shutdown(socket.SHUT_RDWR)
+
+    async def aclose(self) -> None:
+        """Close the socket, which ends the process, and see that it is gone."""
+        self.is_lost = True
+        await _end(self._process, self._socket, wait_s=_GOODBYE_S)
+
+    def _send(self, frame: bytes) -> None:
+        sent = 0
+        if not self._outbox:
+            try:
+                sent = self._socket.send(frame)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                return  # it has died: the reader notices
+        if sent < len(frame):
+            self._outbox.append(frame[sent:])
+            self._outbox_filled.set()
+
+    async def _write(self) -> None:
+        while True:
+            await self._outbox_filled.wait()
+            while self._outbox:
+                await anyio.wait_writable(self._socket)
+                frame = self._outbox[0]
+                try:
+                    sent = self._socket.send(frame)
+                except BlockingIOError:
+                    continue
+                except OSError:
+                    return
+                if sent < len(frame):
+                    self._outbox[0] = frame[sent:]
+                else:
+                    self._outbox.popleft()
+            self._outbox_filled = anyio.Event()
+
+    async def _read(self) -> None:
+        reader = FrameReader()
+        while True:
+            await anyio.wait_readable(self._socket)
+            try:
+                data = self._socket.recv(_READ_BYTES)
+            except BlockingIOError:
+                continue
+            except OSError:
+                return
+            if not data:
+                return
+            self._was_heard = True
+            try:
+                for kind, run, payload in reader.feed(data):
+                    self._take(kind, run, payload)
+            except FrameError as error:
+                _log.error("worker %d broke the protocol: %s", self.pid, error)
+                return
+
+    def _take(self, kind: int, run: int, payload: bytes) -> None:
+        if kind == Kind.TICK:
+            frames.decode_tick(payload)
+            self.is_in_long_turn = True
+            self._on_change()
+            return
+        if kind == Kind.TURN:
+            report = frames.decode_turn(payload)
+        elif kind == Kind.FAILED:
+            report = frames.decode_failed(payload)
+        else:
+            raise FrameError(f"unexpected kind {kind}")
+        was_free = self.is_free
+        if report.is_last:
+            self.is_in_long_turn = False
+            if report.is_answer:
+                self._unanswered = max(0, self._unanswered - 1)
+        sink = self._runs.get(run)
+        if sink is not None:
+            sink.deliver(report)
+        if self.is_free and not was_free:
+            self._on_change()
+
+    async def _listen_for_life(self) -> None:
+        """Kill a worker that owes an answer and from which nothing comes."""
+        silent = 0
+        while silent < _SILENT_LOOKS:
+            await anyio.sleep(_LOOK_EVERY_S)
+            silent = 0 if self._was_heard or not self._unanswered else silent + 1
+            self._was_heard = False
+        _log.error("worker %d does not answer and is killed", self.pid)
+        self._process.kill()
+
+
+async def _read_ready(connection: socket.socket) -> tuple[IsolationLayer, ...]:
+    reader = FrameReader()
+    while True:
+        await anyio.wait_readable(connection)
+        try:
+            data = connection.recv(_READ_BYTES)
+        except OSError as error:
+            raise WorkerLost("a worker process ended before it was ready") from error
+        if not data:
+            raise WorkerLost("a worker process ended before it was ready")
+        for kind, _, payload in reader.feed(data):
+            ready = json.loads(payload)
+            if kind != Kind.READY or "error" in ready:
+                raise WorkerLost(f"a worker process could not start: {ready.get('error')}")
+            return tuple(IsolationLayer(**layer) for layer in ready["layers"])
+
+
+async def _end(process: Process, connection: socket.socket, *, wait_s: float) -> None:
+    connection.close()
+    with anyio.CancelScope(shield=True):  # bounded: a killed process ends at once
+        with anyio.move_on_after(wait_s):
+            await process.wait()
+        if process.returncode is None:
+            process.kill()
+        await process.aclose()
+
+
+def _wasmtime_folder() -> str:
+    spec = importlib.util.find_spec("wasmtime")
+    if spec is None or spec.origin is None:
+        raise WorkerLost("wasmtime is not installed")
+    return str(Path(spec.origin).parent.parent)

@@ -1,0 +1,151 @@
+"""Reading what a guest hands over: host calls, console lines and the end of a run, as JSON text.
+
+The text is untrusted: a guest may have corrupted its own memory. Whatever is not as agreed raises ``ProtocolError``.
+Large members come last in their record, so that they are cut off as they are and never parsed here.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, cast
+
+from sandbox._calls import HostCall
+from sandbox._errors import (
+    CallLimitExceeded,
+    CpuLimitExceeded,
+    GuestError,
+    LimitExceeded,
+    MemoryLimitExceeded,
+    OutputLimitExceeded,
+    ProgramError,
+    ProgramSyntaxError,
+    ProtocolError,
+    SourceTooLarge,
+    StackFrame,
+    StackLimitExceeded,
+)
+from sandbox._outcome import LogLine, UnawaitedCall, UnhandledRejection
+
+if TYPE_CHECKING:
+    from sandbox._json import JsonObject, JsonValue
+
+_MAX_HEAD_BYTES = 64 * 2**10  # a method's name and a position; anything longer is no call
+_MAX_LISTED = 100  # of unhandled rejections, unawaited calls and stack frames
+
+_LIMIT_ERRORS: dict[str, type[LimitExceeded]] = {
+    "cpu_s": CpuLimitExceeded,
+    "memory_bytes": MemoryLimitExceeded,
+    "stack_bytes": StackLimitExceeded,
+    "source_bytes": SourceTooLarge,
+    "call_bytes": CallLimitExceeded,
+    "call_depth": CallLimitExceeded,
+    "calls": CallLimitExceeded,
+    "log_bytes": OutputLimitExceeded,
+    "result_bytes": OutputLimitExceeded,
+}
+
+
+def read_call(record: bytes) -> HostCall:
+    """Return the host call of a record ``{"id", "method", "line"?, "column"?, "args"}``."""
+    head, marker, args = record.partition(b',"args":')  # inside a JSON string the quotes would be escaped
+    if not marker or len(head) > _MAX_HEAD_BYTES:
+        raise ProtocolError("an isolate sent a host call without arguments")
+    call = _read_object(head + b"}")
+    call_id, method = call.get("id"), call.get("method")
+    if not isinstance(call_id, int) or isinstance(call_id, bool) or not isinstance(method, str):
+        raise ProtocolError("an isolate sent a host call without an id or a method")
+    return HostCall(
+        id=call_id, method=method, args=args[:-1], line=_position(call, "line"), column=_position(call, "column")
+    )
+
+
+def read_log(record: bytes) -> LogLine:
+    """Return the console line of a record ``{"level", "text"}``."""
+    line = _read_object(record)
+    return LogLine(level=_text(line, "level"), text=_text(line, "text"))
+
+
+class EndRecord:
+    """The end of a run: ``{"error"?, "unhandled", "unawaited", "dropped_timers", ..., "value"?}``."""
+
+    def __init__(self, record: bytes) -> None:
+        head, marker, value = record.partition(b',"value":')
+        end = _read_object(head + b"}" if marker else record)
+        self.value = value[:-1] if marker else None
+        error = end.get("error")
+        self.error = _read_error(error) if isinstance(error, dict) else None
+        self.unhandled = tuple(
+            UnhandledRejection(
+                message=_text(item, "message"),
+                line=_position(item, "line"),
+                column=_position(item, "column"),
+                method=_text(item, "method") or None,
+            )
+            for item in _objects(end, "unhandled")
+        )
+        self.unawaited = tuple(
+            UnawaitedCall(method=_text(item, "method"), line=_position(item, "line"), column=_position(item, "column"))
+            for item in _objects(end, "unawaited")
+        )
+        self.unawaited_count = _count(end, "unawaited_count")
+        self.dropped_timers = _count(end, "dropped_timers")
+
+
+def _read_error(error: JsonObject) -> GuestError:
+    name, message = _text(error, "name") or "Error", _text(error, "message")
+    line, column = _position(error, "line"), _position(error, "column")
+    limit = error.get("limit")
+    if name == "LimitError" and isinstance(limit, str) and limit in _LIMIT_ERRORS:
+        kind = _LIMIT_ERRORS[limit]
+        most, used = _number(error, "max"), _number(error, "used")
+        return kind(message, limit=limit, max=most or 0, used=used, line=line, column=column)
+    if error.get("is_syntax") is True:
+        return ProgramSyntaxError(message, line=line, column=column, source_line=_text(error, "source_line"))
+    fields = error.get("fields")
+    frames = tuple(
+        StackFrame(function=_text(frame, "function"), line=at, column=_position(frame, "column") or 1)
+        for frame in _objects(error, "frames")
+        if (at := _position(frame, "line")) is not None
+    )
+    return ProgramError(
+        message,
+        name=name,
+        line=line,
+        column=column,
+        fields=fields if isinstance(fields, dict) else {},
+        frames=frames,
+    )
+
+
+def _read_object(text: bytes) -> JsonObject:
+    try:
+        value = cast("JsonValue", json.loads(text))
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError and integers of too many digits are ValueErrors
+        raise ProtocolError("an isolate sent a record that is not JSON") from error
+    if not isinstance(value, dict):
+        raise ProtocolError("an isolate sent a record that is not an object")
+    return value
+
+
+def _objects(record: JsonObject, name: str) -> list[JsonObject]:
+    items = record.get(name)
+    return [item for item in items[:_MAX_LISTED] if isinstance(item, dict)] if isinstance(items, list) else []
+
+
+def _text(record: JsonObject, name: str) -> str:
+    value = record.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _number(record: JsonObject, name: str) -> float | None:
+    value = record.get(name)
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _position(record: JsonObject, name: str) -> int | None:
+    value = record.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+def _count(record: JsonObject, name: str) -> int:
+    return _position(record, name) or 0

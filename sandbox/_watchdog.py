@@ -1,0 +1,122 @@
+"""The watchdog of a worker: a second thread that stops a turn which uses up its run's processor time.
+
+It escalates: first the flag in the isolate's memory, which the engine polls and which ends the turn cleanly; then the
+epoch, which also ends long native loops; then the whole process, because a turn that ignores both is out of control.
+The portal watches in its turn: a worker from which nothing comes, not even a tick, is killed from outside.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from sandbox._frames import Cause, encode_tick
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sandbox._link import Link
+
+LOST_CONTROL = 70  # exit status; EX_SOFTWARE of sysexits.h
+_LOOK_EVERY_S = 0.010  # the most by which a limit is overrun before the flag is set
+_TICK_EVERY_S = 0.050  # a turn that lasts this long is one to keep new runs away from
+_EPOCH_AFTER_S = 0.100  # the flag was seen within 15 ms in every loop that polls it
+_EXIT_AFTER_S = 0.600  # leaves the portal time to answer within a second of the limit
+
+
+class Interruptible(Protocol):
+    """What the watchdog needs of an isolate."""
+
+    def interrupt(self) -> None:
+        """Ask the guest to stop, from any thread."""
+
+
+class _Watched:
+    """A turn that is going on."""
+
+    __slots__ = ("cause", "cpu_limit_ns", "cpu_start_ns", "interrupted_at", "isolate", "run", "started_at", "ticked_at")
+
+    def __init__(self, run: int, isolate: Interruptible, *, cpu_start_ns: int, cpu_limit_ns: int) -> None:
+        self.run = run
+        self.isolate = isolate
+        self.cpu_start_ns = cpu_start_ns
+        self.cpu_limit_ns = cpu_limit_ns
+        self.started_at = self.ticked_at = time.monotonic()
+        self.interrupted_at: float | None = None
+        self.cause: Cause | None = None
+
+
+class Watchdog:
+    """Watches the turns of the thread that makes it: each between ``enter`` and ``leave``, once it is started."""
+
+    def __init__(self, link: Link, *, raise_epoch: Callable[[], None]) -> None:
+        self._link = link
+        self._raise_epoch = raise_epoch
+        self._cpu_clock = _cpu_clock_of_this_thread()
+        self._turn: _Watched | None = None
+        self._is_awake = threading.Event()
+
+    def start(self) -> None:
+        """Start the thread; it ends with the process."""
+        threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
+
+    def enter(self, run: int, isolate: Interruptible, *, cpu_used_us: int, cpu_limit_us: int) -> None:
+        """Watch a turn of ``run`` from now on."""
+        cpu_start_ns = time.clock_gettime_ns(self._cpu_clock) - cpu_used_us * 1_000
+        self._turn = _Watched(run, isolate, cpu_start_ns=cpu_start_ns, cpu_limit_ns=cpu_limit_us * 1_000)
+        if not self._is_awake.is_set():
+            self._is_awake.set()
+
+    def leave(self) -> Cause | None:
+        """End the watch, and say why the turn was interrupted if it was."""
+        turn, self._turn = self._turn, None
+        return turn.cause if turn is not None else None
+
+    def _watch(self) -> None:
+        quiet_since = time.monotonic()
+        while True:
+            self._is_awake.wait()
+            turn = self._turn
+            if turn is not None:
+                self._look_at(turn)
+                quiet_since = time.monotonic()
+            elif time.monotonic() - quiet_since > 1.0:
+                self._is_awake.clear()
+                if self._turn is None:  # else a turn began just before the flag was cleared
+                    continue
+                self._is_awake.set()
+            else:
+                time.sleep(_LOOK_EVERY_S)
+
+    def _look_at(self, turn: _Watched) -> None:
+        cpu_ns = time.clock_gettime_ns(self._cpu_clock) - turn.cpu_start_ns
+        left_s = (turn.cpu_limit_ns - cpu_ns) / 1e9
+        now = time.monotonic()
+        if turn.interrupted_at is not None:
+            self._escalate(turn, now - turn.interrupted_at)
+        elif left_s <= 0 or turn.run in self._link.stopped:
+            turn.cause = Cause.CPU if left_s <= 0 else Cause.STOPPED
+            turn.interrupted_at = now
+            if turn is self._turn:
+                turn.isolate.interrupt()
+        if now - turn.ticked_at >= _TICK_EVERY_S and turn is self._turn:
+            turn.ticked_at = now
+            self._link.send_if_free(encode_tick(turn.run, cpu_us=cpu_ns // 1_000))
+        try:
+            self._link.read_beside_a_turn(min(_LOOK_EVERY_S, left_s) if left_s > 0 else _LOOK_EVERY_S)
+        except (EOFError, OSError):
+            os._exit(0)
+
+    def _escalate(self, turn: _Watched, since_s: float) -> None:
+        if since_s >= _EXIT_AFTER_S:
+            if turn is self._turn:
+                os._exit(LOST_CONTROL)
+        elif since_s >= _EPOCH_AFTER_S and turn is self._turn:
+            self._raise_epoch()
+
+
+def _cpu_clock_of_this_thread() -> int:
+    clock_of = getattr(time, "pthread_getcpuclockid", None)  # not on every system
+    return int(clock_of(threading.get_ident())) if clock_of is not None else time.CLOCK_PROCESS_CPUTIME_ID

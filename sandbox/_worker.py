@@ -1,0 +1,228 @@
+"""A worker process: many runs, each in its own isolate, one turn at a time.
+
+Started by ``bootstrap`` with one socket and nothing else; loads the guest, seals itself, says ``READY`` and then serves
+frames until the portal closes the socket. It imports nothing of this package that needs more than wasmtime, prints
+nothing, and after the seal can import nothing at all.
+"""
+
+from __future__ import annotations
+
+import gc
+import heapq
+import json
+import os
+import socket
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wasmtime import WasmtimeError
+
+import sandbox._frames as frames
+from sandbox._capabilities import Capabilities, encode_setup
+from sandbox._errors import ProtocolError
+from sandbox._frames import Cause, Kind, Tag
+from sandbox._guest import GuestModule
+from sandbox._isolate import Isolate, IsolateTrap
+from sandbox._limits import Limits
+from sandbox._link import Link
+from sandbox._seal import seal_after_threads, seal_before_threads
+from sandbox._watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sandbox._isolate import Turn
+
+# An interrupt that the watchdog did not mean for this turn was meant for the one before: no fault of the program.
+_CAUSE_OF_TRAP = {"interrupt": Cause.WORKER, "memory": Cause.MEMORY, "stack": Cause.STACK}
+
+
+def main(descriptor: str, module_path: str, data_bytes: str) -> None:
+    """Serve runs on the socket ``descriptor`` until its other end closes; the entry of the process."""
+    connection = socket.socket(fileno=int(descriptor))
+    connection.settimeout(None)
+    link = Link(connection)
+    worker: Worker | None = None
+    try:
+        worker, ready = _prepare(link, Path(module_path), int(data_bytes))
+    except Exception as error:  # noqa: BLE001 - the edge of the process: nobody else can say why it did not start
+        ready = {"error": f"{type(error).__name__}: {error}"}
+    try:
+        link.send(frames.encode(Kind.READY, 0, json.dumps(ready).encode()))
+        if worker is not None:
+            worker.serve()
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        pass
+    os._exit(0)  # no clean-up is worth a system call that the seal may refuse
+
+
+def _prepare(link: Link, module_path: Path, data_bytes: int) -> tuple[Worker, dict[str, object]]:
+    module = GuestModule.from_serialized(module_path)
+    layers = seal_before_threads(data_bytes=data_bytes)
+    watchdog = Watchdog(link, raise_epoch=module.increment_epoch)
+    watchdog.start()
+    layers += seal_after_threads()
+    _rehearse(module)
+    gc.collect()
+    gc.freeze()  # nothing made so far will ever be garbage
+    return Worker(link, watchdog, module), {"layers": [asdict(layer) for layer in layers]}
+
+
+def _rehearse(module: GuestModule) -> None:
+    """Run one program behind the seal: what it would refuse, or what is slow the first time, shows before ``READY``."""
+    limits = Limits()
+    isolate = Isolate(module, memory_bytes=limits.memory_bytes)
+    turn = isolate.start(encode_setup(Capabilities(), limits), b"1 + 1", clock_us=0, seed=bytes(32))
+    isolate.close()
+    if turn.end is None:
+        raise ProtocolError("the rehearsal of a run did not end")
+
+
+class _Run:
+    """One run in this worker."""
+
+    __slots__ = ("calls_out", "clock_ahead_us", "cpu_limit_us", "cpu_us", "id", "isolate", "wake_at_us")
+
+    def __init__(self, run: int, isolate: Isolate, *, cpu_limit_us: int, clock_us: int) -> None:
+        self.id = run
+        self.isolate = isolate
+        self.cpu_limit_us = cpu_limit_us
+        self.cpu_us = 0
+        self.calls_out = 0
+        self.clock_ahead_us = clock_us - _monotonic_us()
+        self.wake_at_us: int | None = None  # on this worker's monotonic clock
+
+    def clock_us(self) -> int:
+        """The run's clock now."""
+        return _monotonic_us() + self.clock_ahead_us
+
+
+class Worker:
+    """Serves the frames of one portal."""
+
+    def __init__(self, link: Link, watchdog: Watchdog, module: GuestModule) -> None:
+        self._link = link
+        self._watchdog = watchdog
+        self._module = module
+        self._runs: dict[int, _Run] = {}
+        self._timers: list[tuple[int, int]] = []  # (wake_at_us, run); entries may be out of date
+
+    def serve(self) -> None:
+        """Serve until the portal closes the socket. Raises ``EOFError`` or ``OSError`` then."""
+        while True:
+            frame = self._link.next_frame(self._until_next_timer_s())
+            if frame is not None:
+                self._handle(*frame)
+            self._wake_due_runs()
+
+    def _handle(self, kind: int, run_id: int, payload: bytes) -> None:
+        if kind == Kind.START:
+            self._start(run_id, frames.decode_start(payload))
+        elif kind == Kind.SETTLE:
+            self._settle(run_id, *frames.decode_settle(payload))
+        elif kind == Kind.STOP:
+            self._discard(run_id)
+            self._link.stopped.discard(run_id)
+
+    def _start(self, run_id: int, start: frames.Start) -> None:
+        began_ns = time.thread_time_ns()
+        try:
+            isolate = Isolate(self._module, memory_bytes=start.memory_bytes)
+        except (WasmtimeError, MemoryError):
+            self._fail(run_id, Cause.WORKER, cpu_us=0, memory_bytes=0, is_answer=True)
+            return
+        run = _Run(run_id, isolate, cpu_limit_us=start.cpu_limit_us, clock_us=start.clock_us)
+        run.cpu_us = (time.thread_time_ns() - began_ns) // 1_000
+        self._runs[run_id] = run
+        self._advance(
+            run,
+            lambda: isolate.start(start.setup, start.source, clock_us=start.clock_us, seed=start.seed),
+            is_answer=True,
+        )
+
+    def _settle(self, run_id: int, clock_us: int, count: int, settlements: bytes) -> None:
+        run = self._runs.get(run_id)
+        if run is None:  # it ended while the frame was on its way; still, every such frame is answered
+            self._fail(run_id, Cause.STOPPED, cpu_us=0, memory_bytes=0, is_answer=True)
+            return
+        run.clock_ahead_us = max(run.clock_ahead_us, clock_us - _monotonic_us())  # a clock never goes back
+        run.calls_out -= count
+        self._advance(run, lambda: run.isolate.settle(settlements, clock_us=run.clock_us()), is_answer=True)
+
+    def _wake_due_runs(self) -> None:
+        timers = self._timers
+        while timers and timers[0][0] <= _monotonic_us():
+            wake_at_us, run_id = heapq.heappop(timers)
+            run = self._runs.get(run_id)
+            if run is not None and run.wake_at_us == wake_at_us:
+                self._advance(run, lambda run=run: run.isolate.settle(b"[]", clock_us=run.clock_us()), is_answer=False)
+
+    def _until_next_timer_s(self) -> float | None:
+        if not self._timers:
+            return None
+        return max(0, self._timers[0][0] - _monotonic_us()) / 1e6
+
+    def _advance(self, run: _Run, step: Callable[[], Turn], *, is_answer: bool) -> None:
+        """Run one turn, under watch, and report it."""
+        if run.id in self._link.stopped:
+            self._end_without_record(run, Cause.STOPPED, is_answer=is_answer)
+            return
+        began_ns = time.thread_time_ns()
+        self._watchdog.enter(run.id, run.isolate, cpu_used_us=run.cpu_us, cpu_limit_us=run.cpu_limit_us)
+        failure: Cause | None = None
+        turn: Turn | None = None
+        try:
+            turn = step()
+        except IsolateTrap as trap:
+            failure = _CAUSE_OF_TRAP.get(trap.kind, Cause.TRAP)
+        except ProtocolError:
+            failure = Cause.PROTOCOL
+        except MemoryError:
+            failure = Cause.WORKER
+        interrupted = self._watchdog.leave()
+        run.cpu_us += (time.thread_time_ns() - began_ns) // 1_000
+        if turn is None:
+            self._end_without_record(run, interrupted or failure or Cause.TRAP, is_answer=is_answer)
+        else:
+            self._report(run, turn, is_answer=is_answer)
+
+    def _report(self, run: _Run, turn: Turn, *, is_answer: bool) -> None:
+        run.calls_out += len(turn.calls)
+        run.wake_at_us = None if turn.wake_at_us is None else turn.wake_at_us - run.clock_ahead_us
+        is_stuck = turn.end is None and not run.calls_out and run.wake_at_us is None
+        records = [(Tag.LOG, record) for record in turn.logs] + [(Tag.CALL, record) for record in turn.calls]
+        if turn.end is not None:
+            records.append((Tag.END, turn.end))
+        if records or is_answer:
+            memory_bytes = run.isolate.memory_used
+            is_answered = is_answer and not is_stuck
+            for frame in frames.encode_turn(
+                run.id, records, cpu_us=run.cpu_us, memory_bytes=memory_bytes, is_answer=is_answered
+            ):
+                self._link.send(frame)
+        if is_stuck:
+            self._end_without_record(run, Cause.UNSETTLED, is_answer=is_answer)
+        elif turn.end is not None:
+            self._discard(run.id)
+        elif run.wake_at_us is not None:
+            heapq.heappush(self._timers, (run.wake_at_us, run.id))
+
+    def _end_without_record(self, run: _Run, cause: Cause, *, is_answer: bool) -> None:
+        memory_bytes = run.isolate.memory_used
+        self._fail(run.id, cause, cpu_us=run.cpu_us, memory_bytes=memory_bytes, is_answer=is_answer)
+        self._discard(run.id)
+
+    def _fail(self, run_id: int, cause: Cause, *, cpu_us: int, memory_bytes: int, is_answer: bool) -> None:
+        frame = frames.encode_failed(run_id, cause, cpu_us=cpu_us, memory_bytes=memory_bytes, is_answer=is_answer)
+        self._link.send(frame)
+
+    def _discard(self, run_id: int) -> None:
+        run = self._runs.pop(run_id, None)
+        if run is not None:
+            run.isolate.close()
+
+
+def _monotonic_us() -> int:
+    return time.monotonic_ns() // 1_000
