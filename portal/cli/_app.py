@@ -1,0 +1,89 @@
+"""The commands by name, and the way in from the shell."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from portal.cli._failures import reported
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class _Command:
+    """``function`` in ``portal.cli.<module>``; ``summary`` is the first line of its docstring."""
+
+    module: str
+    function: str
+    summary: str
+
+
+COMMANDS: Final = {
+    "demo": _Command("_demo", "demo", "Show one program over three servers, and serve on."),
+    "serve": _Command("_serve", "serve", "Serve the configured servers, or the built-in demo."),
+    "connect": _Command("_connect", "connect", "Print what to paste into an MCP client."),
+    "exec": _Command("_exec", "exec_program", "Run one program and print what an agent gets."),
+    "types": _Command("_types", "types", "Print the TypeScript declarations of all tools."),
+    "servers": _Command("_servers", "servers", "Connect to each server and print how it is."),
+    "doctor": _Command("_doctor", "doctor", "Check this machine, the sandbox and each server."),
+}
+
+
+def main() -> None:
+    """Run the command line of this process: 0 for success, 1 for a failed operation, 2 for bad input."""
+    arguments = sys.argv[1:]
+    with reported(shows_traceback="--debug" in arguments):
+        command_line(arguments)(arguments, prog_name="portico")
+
+
+def command_line(arguments: Sequence[str]) -> typer.Typer:
+    """The application for these arguments.
+
+    Only the command that they name is imported: the engine and the MCP SDK take longer than listing the commands.
+    """
+    app = typer.Typer(
+        name="portico",
+        add_completion=False,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_portico)
+    named = next((argument for argument in arguments if not argument.startswith("-")), None)
+    for name, command in COMMANDS.items():
+        function = _function(command) if name == named else _listed
+        app.command(name, short_help=command.summary)(function)
+    return app
+
+
+def _function(command: _Command) -> Callable[..., None]:
+    function: Callable[..., None] = getattr(import_module(f"portal.cli.{command.module}"), command.function)
+    return function
+
+
+def _listed() -> None:
+    """Stand for a command that is listed only."""
+
+
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        from portal._version import VERSION  # noqa: PLC0415 -- reads the installed metadata
+
+        typer.echo(f"portico {VERSION}")
+        raise typer.Exit
+
+
+def _portico(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Many MCP servers behind one endpoint, with code mode."""

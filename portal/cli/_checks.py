@@ -1,0 +1,105 @@
+"""The checks of ``portico doctor``, each a line: what was looked at, how it is, and what to do."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from portal.cli._output import plural
+from portal.cli._session import opened
+from sandbox import Capabilities, Limits, Sandbox, SandboxConfig, SandboxError, probe_isolation
+
+if TYPE_CHECKING:
+    from portal._config import Config
+    from portal._upstream import ServerStatus
+    from sandbox import HostCall
+
+State: TypeAlias = Literal["ok", "weak", "broken"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One line; what is ``weak`` works, with less protection."""
+
+    subject: str
+    state: State
+    detail: str
+
+
+def check_machine(config: Config) -> list[Check]:
+    """The platform, the versions, and how the portal listens."""
+    is_reference = sys.platform == "linux" and platform.machine() in {"x86_64", "AMD64"}
+    where = f"{platform.system()} {platform.release()} {platform.machine()}"
+    advice = "" if is_reference else ": it runs, and x86-64 Linux is the platform for users you do not trust"
+    listening = f"{config.host}:{config.port}"
+    guard = "asks for PORTICO_TOKEN" if config.token is not None else "no sign-in, this machine only"
+    return [
+        Check(subject="platform", state="ok" if is_reference else "weak", detail=where + advice),
+        Check(subject="python", state="ok", detail=platform.python_version()),
+        *(_package(name) for name in ("portico", "wasmtime", "mcp")),
+        Check(subject="listening", state="ok", detail=f"{listening}, {guard}"),
+    ]
+
+
+def _package(name: str) -> Check:
+    try:
+        return Check(subject=name, state="ok", detail=version(name))
+    except PackageNotFoundError:
+        return Check(subject=name, state="broken", detail="not installed: run `make run`, or pip install portico")
+
+
+async def check_sandbox(config: Config) -> list[Check]:
+    """One program really run, and the isolation that the workers have."""
+    started_at = time.perf_counter()
+    try:
+        async with Sandbox(SandboxConfig(workers=1)) as sandbox:
+            opened_at = time.perf_counter()
+            outcome = await sandbox.execute(
+                "6 * 7", limits=Limits(), capabilities=Capabilities(), on_call=_refuse_call, seed=None
+            )
+            done_at = time.perf_counter()
+            layers = sandbox.status().layers or probe_isolation()
+    except (SandboxError, OSError) as error:
+        return [Check(subject="sandbox", state="broken", detail=f"{type(error).__name__}: {error}")]
+    times = f"worker ready in {(opened_at - started_at) * 1e3:.0f} ms, first run {(done_at - opened_at) * 1e3:.1f} ms"
+    works = outcome.value == b"42"
+    checks = [
+        Check(subject="sandbox", state="ok", detail=times)
+        if works
+        else Check(subject="sandbox", state="broken", detail=f"6 * 7 gave {outcome.value!r}: {outcome.error}")
+    ]
+    # Isolation that is missing is a weakness on loopback, and a reason not to start beyond it.
+    missing: State = "weak" if config.is_loopback else "broken"
+    checks += [
+        Check(subject=f"isolation: {layer.name}", state="ok" if layer.is_active else missing, detail=layer.detail)
+        for layer in layers
+    ]
+    return checks
+
+
+async def _refuse_call(call: HostCall) -> bytes:
+    raise LookupError(call.method)
+
+
+async def check_servers(config: Config) -> list[Check]:
+    """Each server, connected to."""
+    async with opened(config) as portal:
+        checks = [_server(status) for status in portal.fleet.status()]
+    off = [
+        Check(subject=f"server {server.id}", state="ok", detail="off by configuration")
+        for server in config.servers
+        if not server.enabled
+    ]
+    return [*checks, *off]
+
+
+def _server(status: ServerStatus) -> Check:
+    subject = f"server {status.id}"
+    if status.status == "ready":
+        era = f", MCP {status.protocol_version}" if status.protocol_version else ""
+        return Check(subject=subject, state="ok", detail=f"{status.transport}, {plural(status.tools, 'tool')}{era}")
+    return Check(subject=subject, state="broken", detail=status.cause or "did not answer in time")

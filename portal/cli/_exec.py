@@ -1,0 +1,93 @@
+"""``portico exec``: run one program, and print what an agent would get."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import anyio
+import typer
+
+from engine import Catalog, Engine, UpstreamError
+from portal._config import DEFAULT_PORTAL, Config
+from portal._text_file import read_text_file
+from portal.cli._failures import BAD_INPUT, FAILED, UsageError
+from portal.cli._options import AsJson, ConfigPath, Debug, McpConfigPath, PortalId  # noqa: TC001 -- typer reads them
+from portal.cli._output import note, print_json, start_logging
+from sandbox import Sandbox, SandboxConfig
+
+if TYPE_CHECKING:
+    from engine import Answer, ToolCall
+    from portal._json import JsonObject
+
+
+def exec_program(
+    code: Annotated[str, typer.Argument(metavar="CODE", help="The program; @FILE reads a file, - reads stdin.")],
+    *,
+    config: ConfigPath = None,
+    mcp_config: McpConfigPath = None,
+    demo: Annotated[bool, typer.Option("--demo", help="Use the tools of the built-in demo.")] = False,
+    portal: PortalId = DEFAULT_PORTAL,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Run one program and print what an agent gets.
+
+    It has no tools, unless a configuration or --demo gives it some. Exits with 1 when the program fails, with 2 when it
+    is not JavaScript.
+    """
+    start_logging(is_debug=debug, level=logging.ERROR)
+    source = _source(code)
+    if demo and (config is not None or mcp_config is not None):
+        raise UsageError("--demo excludes --config and --mcp-config: choose one.")
+    if demo or config is not None or mcp_config is not None:
+        settings = Config.from_env(config=config, mcp_config=mcp_config)
+        answer = anyio.run(_run_with_tools, source, settings, portal)
+    else:
+        answer = anyio.run(_run_alone, source)
+    if as_json:
+        print_json(_as_json(answer))
+    else:
+        typer.echo(answer.text)
+    if answer.is_error:
+        is_unreadable = answer.run.status == "SyntaxError" and not answer.run.calls
+        raise typer.Exit(BAD_INPUT if is_unreadable else FAILED)
+
+
+def _source(code: str) -> str:
+    if code == "-":
+        code = sys.stdin.read()
+    elif code.startswith("@"):
+        code = read_text_file(Path(code[1:]), noun="the program")
+    if not code.strip():
+        raise UsageError("the program is empty: give it as CODE, as @FILE, or as - for stdin.")
+    return code
+
+
+async def _run_alone(source: str) -> Answer:
+    async def no_tools(call: ToolCall) -> JsonObject:
+        raise UpstreamError("there are no tools here", server=call.entry.server_id, tool=call.entry.name)
+
+    async with Sandbox(SandboxConfig(workers=1)) as sandbox:
+        return await Engine(sandbox).code(source, catalog=Catalog.build(()), invoker=no_tools)
+
+
+async def _run_with_tools(source: str, config: Config, portal_id: str) -> Answer:
+    from portal.cli._session import faults, opened  # noqa: PLC0415 -- the SDK and the HTTP stack, not needed alone
+
+    async with opened(config) as portal:
+        for fault in faults(portal.fleet.status()):
+            note(f"without {fault}")
+        catalog = portal.catalog(portal_id)
+        return await portal.engine.code(source, catalog=catalog, invoker=portal.invoker(portal_id))
+
+
+def _as_json(answer: Answer) -> JsonObject:
+    return {
+        "text": answer.text,
+        "is_error": answer.is_error,
+        "blocks": [*answer.blocks[1:]],
+        "run": answer.run.as_json(),
+    }

@@ -1,0 +1,55 @@
+"""``portico serve``: run the portal until it is told to stop."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING
+
+import anyio
+import typer
+from portal._portal import serve as serve_portal
+
+from portal._config import Config
+from portal.cli._options import AsJson, ConfigPath, Debug, Host, McpConfigPath, Port  # noqa: TC001 -- typer reads them
+from portal.cli._output import plural, start_logging
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def serve(
+    *,
+    config: ConfigPath = None,
+    mcp_config: McpConfigPath = None,
+    host: Host = None,
+    port: Port = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Serve the configured servers, or the built-in demo.
+
+    When it accepts connections it prints the addresses to give to clients; with --json, as one line of JSON.
+    """
+    settings = Config.from_env(config=config, mcp_config=mcp_config, host=host, port=port)
+    start_logging(is_debug=debug, level=logging.INFO)
+
+    async def run() -> None:
+        await serve_portal(settings, on_ready=_announcer(settings, as_json=as_json))
+
+    anyio.run(run, backend_options={"use_uvloop": True})
+
+
+def _announcer(config: Config, *, as_json: bool) -> Callable[[str], None]:
+    def announce(origin: str) -> None:
+        enabled = [server.id for server in config.servers if server.enabled]
+        urls = {portal.id: f"{origin}{portal.path}?codemode=search_and_execute" for portal in config.portals}
+        if as_json:
+            typer.echo(json.dumps({"origin": origin, "portals": urls, "servers": enabled}))
+            return
+        typer.echo(f"Portico serves {plural(len(enabled), 'server')} ({', '.join(enabled)}) in code mode at")
+        for portal_id, url in urls.items():
+            typer.echo(f"  {url}" + (f"  (portal {portal_id})" if len(urls) > 1 else ""))
+        typer.echo("To connect a client: portico connect claude-code, cursor, vscode, claude, codex, inspector ...")
+
+    return announce

@@ -1,0 +1,56 @@
+"""A portal opened for the length of one command."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+import anyio
+from portal._portal import Portal
+
+from portal.cli._failures import BAD_INPUT, FAILED
+from portal.cli._output import note, plural
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from portal._config import Config
+    from portal._upstream import ServerStatus
+
+QUIET_S: Final = 1.0  # what takes longer than this says what it waits for
+MARGIN_S: Final = 5.0  # beyond the longest connect timeout: an upstream reports its own failure, not ours
+
+
+@asynccontextmanager
+async def opened(config: Config) -> AsyncIterator[Portal]:
+    """Open a portal and wait until each of its servers is ready or has failed."""
+    timeout_s = max((server.connect_timeout_s for server in config.servers), default=0.0) + MARGIN_S
+    async with Portal(config) as portal:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_say_what_is_awaited, portal)
+            await portal.wait_ready(timeout_s)
+            tasks.cancel_scope.cancel()
+        yield portal
+
+
+async def _say_what_is_awaited(portal: Portal) -> None:
+    await anyio.sleep(QUIET_S)
+    waiting = [status.id for status in portal.fleet.status() if status.status == "waiting"]
+    if waiting and sys.stderr.isatty():
+        note(f"waiting for {plural(len(waiting), 'server')}: {', '.join(waiting)}")
+
+
+def faults(statuses: Iterable[ServerStatus]) -> list[str]:
+    """One sentence for each server that is not ready."""
+    return [
+        f"{status.id}: {status.cause or 'did not answer in time'}" for status in statuses if status.status != "ready"
+    ]
+
+
+def exit_code(statuses: Iterable[ServerStatus]) -> int:
+    """0 when all are ready, 2 when the configuration of one has to change, else 1."""
+    broken = [status for status in statuses if status.status != "ready"]
+    if any(status.status == "error" and not status.retryable for status in broken):
+        return BAD_INPUT
+    return FAILED if broken else 0
