@@ -1,0 +1,127 @@
+"""The one function through which tool calls leave the portal, from a program or from a client, and their record."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import orjson
+from mcp_types import SERVER_INFO_META_KEY
+
+from engine import ToolCall, UpstreamError
+from portal._errors import UpstreamFailure, UpstreamMisbehaved, UpstreamRefused, UpstreamTimeout
+from portal._own_tools import OWN_ANSWERS, OWN_SERVER_ID
+from portal._records import CallRecord, write_call
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mcp.shared.dispatcher import ProgressFnT
+
+    from engine import CatalogTool
+    from portal._config import PortalConfig
+    from portal._fleet import Caller, Fleet
+    from portal._json import JsonObject, JsonValue
+    from portal._records import CallStatus
+
+OF_THE_EXCHANGE: Final = frozenset({"resultType", SERVER_INFO_META_KEY})
+"""Fields of MCP 2026-07-28 that speak of the exchange between two parties; towards the next one they are made anew."""
+
+
+class PortalInvoker:
+    """Makes the calls of one caller of one portal. An ``engine.Invoker``."""
+
+    def __init__(self, *, portal: PortalConfig, fleet: Fleet, caller: Caller) -> None:
+        self._portal = portal
+        self._fleet = fleet
+        self._caller = caller
+
+    async def __call__(self, call: ToolCall) -> JsonObject:
+        """Make the call of a program. Raises ``engine.UpstreamError`` when there is no result."""
+        try:
+            return await self.call(call.entry, call.arguments, run_id=call.run_id)
+        except UpstreamFailure as failure:
+            raise UpstreamError(
+                failure.message,
+                server=call.entry.server_id,
+                tool=call.entry.name,
+                code=failure.code,
+                data=failure.data,
+            ) from failure
+
+    async def call(
+        self,
+        entry: CatalogTool,
+        arguments: Mapping[str, JsonValue],
+        *,
+        run_id: str | None = None,
+        on_progress: ProgressFnT | None = None,
+    ) -> JsonObject:
+        """Make a call, write its record, and return the result as it came. Raises ``UpstreamFailure``."""
+        started = time.perf_counter()
+        status: CallStatus = "error"
+        result: JsonObject | None = None
+        code: int | None = None
+        try:
+            result = _result_of(await self._send(entry, arguments, on_progress), entry)
+            status = "tool_error" if result.get("isError") is True else "ok"
+        except UpstreamFailure as failure:
+            code = failure.code
+            status = "timeout" if isinstance(failure, UpstreamTimeout) else "error"
+            raise
+        except anyio.get_cancelled_exc_class():
+            status = "cancelled"
+            raise
+        else:
+            return result
+        finally:
+            write_call(
+                CallRecord(
+                    user=self._caller.user,
+                    portal=self._portal.id,
+                    server=entry.server_id,
+                    tool=entry.name,
+                    status=status,
+                    duration_ms=round((time.perf_counter() - started) * 1000, 2),
+                    request_bytes=_size(arguments),
+                    response_bytes=_size(result) if result is not None else 0,
+                    run=run_id,
+                    code=code,
+                )
+            )
+
+    async def _send(
+        self, entry: CatalogTool, arguments: Mapping[str, JsonValue], on_progress: ProgressFnT | None
+    ) -> JsonObject:
+        if entry.server_id == OWN_SERVER_ID:
+            offered = {server.id for server in self._portal.servers}
+            return OWN_ANSWERS[entry.name](status for status in self._fleet.status() if status.id in offered)
+        upstream = self._fleet.upstream(entry.server_id, self._caller)
+        return await upstream.call(entry.name, arguments, on_progress=on_progress)
+
+
+def _result_of(answer: JsonObject, entry: CatalogTool) -> JsonObject:
+    """Return the result in an upstream's answer, without what concerned only that exchange."""
+    server = entry.server_id
+    if answer.get("resultType") == "input_required":
+        message = f"{server} asks a question of the user, which this version of Portico cannot pass on"
+        raise UpstreamRefused(message, upstream=server)
+    if not isinstance(answer.get("content"), list):
+        if "structuredContent" not in answer:
+            raise UpstreamMisbehaved(f"{server} answered without content", upstream=server)
+        answer = {"content": [], **answer}
+    if "resultType" in answer:
+        answer = {key: value for key, value in answer.items() if key not in OF_THE_EXCHANGE}
+    meta = answer.get("_meta")
+    if isinstance(meta, dict) and SERVER_INFO_META_KEY in meta:
+        rest = {key: value for key, value in meta.items() if key not in OF_THE_EXCHANGE}
+        answer = {key: value for key, value in answer.items() if key != "_meta"} | ({"_meta": rest} if rest else {})
+    return answer
+
+
+def _size(value: Mapping[str, JsonValue]) -> int:
+    try:
+        return len(orjson.dumps(value))
+    except TypeError:  # integers beyond 64 bits, lone surrogates: a size is not worth an error
+        return 0

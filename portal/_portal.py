@@ -1,0 +1,160 @@
+"""A portal process as one object: upstreams, sandbox, engine and endpoint, opened and closed together."""
+
+from __future__ import annotations
+
+import logging
+import math
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Final
+
+import anyio
+
+from engine import Engine, EngineLimits
+from portal._config import DEFAULT_PORTAL
+from portal._fleet import Caller, Fleet
+from portal._http import HttpFace
+from portal._redaction import Redactor, redacted_logs
+from portal._serve import listen, serve_app
+from portal._server import LOCAL_USER, PortalServer
+from sandbox import Limits, Sandbox, SandboxConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self
+
+    from starlette.applications import Starlette
+
+    from engine import Catalog
+    from portal._config import Config, LimitsConfig
+    from portal._invoker import PortalInvoker
+
+logger = logging.getLogger("portico.portal")
+
+ANNOUNCE_S: Final = 1.0
+"""Changes of several upstreams that come together, as at the start, are announced to clients once."""
+
+
+class Portal:
+    """Everything that one configuration describes, running while ``async with`` is open.
+
+    Entering waits for no upstream. Without ``sandbox`` the portal opens one of its own. Enter and leave in one task.
+    """
+
+    def __init__(self, config: Config, *, sandbox: Sandbox | None = None) -> None:
+        self.config = config
+        self.fleet = Fleet(config.servers, on_change=self._on_change)
+        self._sandbox = sandbox
+        self._stack = AsyncExitStack()
+        self._servers: dict[str, PortalServer] = {}
+        self._face: HttpFace | None = None
+        self._has_changed = anyio.Event()
+        self._is_closed = False
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            stack.enter_context(redacted_logs(Redactor(self.config.secrets())))
+            sandbox = self._sandbox
+            if sandbox is None:
+                sandbox = await stack.enter_async_context(Sandbox(_sandbox_config(self.config)))
+            engine = Engine(sandbox, limits=_engine_limits(self.config.limits))
+            self._servers = {
+                portal.id: PortalServer(config=portal, fleet=self.fleet, engine=engine)
+                for portal in self.config.portals
+            }
+            self._face = HttpFace(self.config, self._servers, is_ready=lambda: not self._is_closed)
+            await stack.enter_async_context(self.fleet)
+            await stack.enter_async_context(self._face.running())
+            tasks = await stack.enter_async_context(anyio.create_task_group())
+            stack.callback(tasks.cancel_scope.cancel)
+            tasks.start_soon(self._announce_changes)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        self._is_closed = True
+        return await self._stack.__aexit__(kind, error, trace)
+
+    @property
+    def app(self) -> Starlette:
+        """The ASGI application; it serves while the portal is open."""
+        return self._open_face().app
+
+    def catalog(self, portal_id: str = DEFAULT_PORTAL) -> Catalog:
+        """Return the tools that a program of this portal may call now. Raises ``KeyError`` for an unknown portal."""
+        self._open_face()
+        return self._servers[portal_id].listing.catalog
+
+    def invoker(self, portal_id: str = DEFAULT_PORTAL, *, user: str = LOCAL_USER) -> PortalInvoker:
+        """Return the function through which the tool calls of ``user`` leave. Raises ``KeyError`` likewise."""
+        self._open_face()
+        return self._servers[portal_id].invoker(Caller(user=user))
+
+    async def wait_ready(self, timeout_s: float | None = None) -> bool:
+        """Wait until every upstream is ready or has failed once; return whether that came about in time."""
+        return await self.fleet.wait_settled(math.inf if timeout_s is None else timeout_s)
+
+    def drain(self) -> None:
+        """Take no more requests; calls in flight go on until the portal is left."""
+        self._open_face().drain()
+
+    def _open_face(self) -> HttpFace:
+        if self._face is None or self._is_closed:
+            raise RuntimeError("the portal is not open: use it inside `async with Portal(config) as portal`")
+        return self._face
+
+    def _on_change(self) -> None:
+        self._has_changed.set()
+
+    async def _announce_changes(self) -> None:
+        while True:
+            await self._has_changed.wait()
+            await anyio.sleep(ANNOUNCE_S)
+            self._has_changed = anyio.Event()
+            for server in self._servers.values():
+                await server.announce_tools()
+
+
+async def serve(config: Config, *, on_ready: Callable[[str], None] | None = None) -> None:
+    """Serve a portal until SIGTERM or SIGINT; ``on_ready`` gets the origin when connections are accepted.
+
+    Raises ``AddressInUse`` before anything is started when the port is taken.
+    """
+    with listen(config.host, config.port) as listener:
+        origin = config.public_url or _origin(config.host, listener.getsockname()[1])
+        async with Portal(config) as portal:
+
+            def ready() -> None:
+                logger.info("serving at %s", origin)
+                if on_ready is not None:
+                    on_ready(origin)
+
+            await serve_app(
+                portal.app,
+                listener,
+                trusted_proxies=config.trusted_proxies,
+                on_ready=ready,
+                on_stop=portal.drain,
+            )
+
+
+def _origin(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _sandbox_config(config: Config) -> SandboxConfig:
+    # Beyond loopback a worker without any isolation layer must not start.
+    return SandboxConfig(require_isolation=not config.is_loopback)
+
+
+def _engine_limits(limits: LimitsConfig) -> EngineLimits:
+    run = Limits(
+        cpu_s=limits.run_cpu_s,
+        wall_s=limits.run_wall_s,
+        memory_bytes=limits.memory_mb * 2**20,
+        calls=limits.calls,
+        concurrent_calls=limits.concurrent_calls,
+    )
+    return EngineLimits(run=run, answer_chars=limits.answer_chars)

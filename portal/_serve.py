@@ -1,0 +1,90 @@
+"""Listening: one uvicorn in the running event loop, stopped by SIGTERM or SIGINT without losing what is in flight."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import uvicorn
+
+from portal._errors import AddressInUse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from starlette.types import ASGIApp
+
+BACKLOG: Final = 2048
+DRAIN_S: Final = 20
+"""How long calls in flight may go on after SIGTERM; container runtimes kill after 30 s."""
+KEEP_ALIVE_S: Final = 75
+"""Longer than the idle time of common proxies (60 s), so that they and not we close a connection."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on ``host:port``, 0 for any free port. Raises ``AddressInUse``."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except socket.gaierror as error:
+        raise AddressInUse(host, port, "the name is not known") from error
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise AddressInUse(host, port, os.strerror(error.errno or 0)) from error
+    return listener
+
+
+async def serve_app(
+    app: ASGIApp,
+    listener: socket.socket,
+    *,
+    trusted_proxies: tuple[str, ...] = (),
+    on_ready: Callable[[], None],
+    on_stop: Callable[[], None],
+) -> None:
+    """Serve ``app`` on ``listener`` until a signal says to stop; requests in flight get ``DRAIN_S`` to finish.
+
+    ``on_ready`` is called when connections are accepted, ``on_stop`` when the signal came.
+    """
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        access_log=False,  # a query may hold what its sender should not have put there
+        log_config=None,
+        server_header=False,
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=",".join(trusted_proxies),
+        timeout_graceful_shutdown=DRAIN_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
+    )
+    await _Server(config, on_ready=on_ready, on_stop=on_stop).serve(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, telling when it accepts and when it was told to stop."""
+
+    def __init__(self, config: uvicorn.Config, *, on_ready: Callable[[], None], on_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+        self._on_stop = on_stop
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._on_stop()
+        await anyio.lowlevel.checkpoint()  # streams end in their own tasks before uvicorn counts what is open
+        await super().shutdown(sockets=sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
