@@ -8,9 +8,9 @@ from engine._catalog import Catalog, CatalogTool, ServerTools
 from engine._code_tool import code_tool, portal_instructions
 from engine._engine import LOCAL_OWNER, Engine
 from engine._errors import CallError, EngineError, UpstreamError
-from engine._json import JsonObject, JsonValue
 from engine._limits import EngineLimits
 from engine._records import CallFact, RunRecord
+from typegen import JsonObject, JsonValue
 
 __all__ = [
     "LOCAL_OWNER",

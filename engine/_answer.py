@@ -15,10 +15,10 @@ from engine._failure import failure_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from engine._json import JsonObject, JsonValue
     from engine._limits import EngineLimits
     from engine._records import CallFact, RunRecord
     from sandbox import LogLine, Outcome
+    from typegen import JsonObject, JsonValue
 
 _PLACES_SHOWN = 5
 _FOUND_KEYS = {"name", "server", "description", "declaration"}

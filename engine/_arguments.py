@@ -12,7 +12,7 @@ import orjson
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from engine._json import JsonObject, JsonValue
+    from typegen import JsonObject, JsonValue
 
 logger = logging.getLogger("portico.engine")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from engine._json import JsonObject, JsonValue
+    from typegen import JsonObject, JsonValue
 
 _MEDIA = ("image", "audio")
 _DEPTH = 100

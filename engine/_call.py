@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from engine._json import JsonObject
+from typegen import JsonObject
 
 if TYPE_CHECKING:
     from engine._catalog import CatalogTool

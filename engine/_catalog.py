@@ -13,12 +13,11 @@ import orjson
 
 from engine._arguments import ArgumentCheck
 from engine._search import SearchIndex, nearest
-from typegen import Declaration, Tool, assign_identifiers, declare, fold_name
+from typegen import Declaration, JsonObject, Tool, assign_identifiers, declare, fold_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from engine._json import JsonObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from engine._json import JsonObject
+    from typegen import JsonObject
 
 _SERVER_NAMES_CHARS = 200
 """At most 100 tokens however oddly the ids split: two characters a token is the worst that is seen."""

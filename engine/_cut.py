@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 if TYPE_CHECKING:
-    from engine._json import JsonValue
+    from typegen import JsonValue
 
 _SMALLEST_SHARE = 120
 """Characters under which cutting inside an item is worth less than leaving it out."""

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from engine._call import Invoker
     from engine._catalog import Catalog
-    from engine._json import JsonObject
     from engine._records import CallFact
     from sandbox import Sandbox, Usage
+    from typegen import JsonObject
 
 logger = logging.getLogger("portico.engine")
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from engine._json import JsonValue
+    from typegen import JsonValue
 
 
 class EngineError(Exception):

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from engine._call import Invoker
     from engine._catalog import Catalog, CatalogTool
-    from engine._json import JsonObject, JsonValue
     from sandbox import HostCall, RunClock
+    from typegen import JsonObject, JsonValue
 
 TOOL_ERROR = "ToolError"
 """The JavaScript class of every failed tool call."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from engine._json import JsonObject, JsonValue
+    from typegen import JsonObject, JsonValue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from engine._errors import UpstreamError
 
 if TYPE_CHECKING:
     from engine._catalog import CatalogTool
-    from engine._json import JsonObject, JsonValue
+    from typegen import JsonObject, JsonValue
 
 
 def unwrap(result: JsonObject, entry: CatalogTool) -> JsonValue:
