@@ -13,10 +13,11 @@ from rich.text import Text
 from portal.showcase._job import QUESTION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from rich.console import Console
 
+    from portal._upstream import ServerStatus
     from portal.showcase._job import Job
     from portal.showcase._showing import CodeRun, DirectRun
 
@@ -26,15 +27,18 @@ _SHOWN_DECLARATION_LINES: Final = 6
 _COUNTED: Final = (
     "Tokens are o200k. A definition counts as name, description and input schema; an answer as its text. "
     "The question and the model's closing words are in neither column. Direct calls that do not depend on each other "
-    "are sent in one turn; a model that sends them one by one takes more turns."
+    "are sent in one turn; a model that sends them one by one takes more turns, and works the answer out in its head."
 )
 
 
-def show_servers(console: Console, lines: Iterable[str]) -> None:
-    """Say which servers stand behind the portal, as the portal's own tool lists them."""
-    _heading(console, "One portal, three MCP servers")
-    for line in lines:
-        console.print(Text(line), soft_wrap=True)
+def show_servers(console: Console, servers: Sequence[ServerStatus]) -> None:
+    """Say which servers stand behind the portal, and how each is."""
+    _heading(console, f"One portal, {len(servers)} MCP servers")
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for server in servers:
+        tools = f"{server.tools} tools" if server.cause is None else server.cause
+        table.add_row(server.id, server.name, server.transport, server.status, tools)
+    console.print(table)
 
 
 def show_code_run(console: Console, job: Job, code: CodeRun) -> None:
@@ -70,9 +74,11 @@ def show_comparison(console: Console, code: CodeRun, direct: DirectRun) -> None:
     table.add_row("model turns that call tools", str(left.turns), str(right.turns), "")
     table.add_row("tool calls by the model", str(left.calls), str(right.calls), "")
     console.print(table)
-    agree = code.answer == direct.answer
-    verdict = "Both ways gave the same answer." if agree else "The two ways gave different answers: see --debug."
-    console.print(Text(verdict, style="green" if agree else "red"))
+    if code.answer == direct.answer:
+        console.print(Text("Both ways gave the same answer.", style="green"))
+    else:  # a commit was made in between, or the clock went past midnight
+        console.print(Text("The direct calls gave another answer:", style="red"))
+        _code(console, json.dumps(direct.answer, indent=2, ensure_ascii=False), "json")
     console.print(Text(_COUNTED, style="dim"), width=_PROSE_COLUMNS)
 
 

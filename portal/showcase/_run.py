@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import socket
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 import anyio
 import httpx2
@@ -18,16 +16,19 @@ from mcp.client.streamable_http import streamable_http_client
 from rich.console import Console
 from rich.text import Text
 
-from portal._portal import serve
+from portal._errors import AddressInUse
+from portal._portal import Portal
+from portal._serve import listen, serve_app
 from portal.showcase._caller import Caller, CallFailed, text_of
 from portal.showcase._direct import work_directly
 from portal.showcase._job import Job
 from portal.showcase._ledger import bill
 from portal.showcase._report import show_clients, show_code_run, show_comparison, show_servers
 from portal.showcase._setup import demo_config
-from portal.showcase._showing import CodeRun, DirectRun
+from portal.showcase._showing import CodeRun, DirectRun, figures
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import AsyncIterator, Callable, Iterable
     from pathlib import Path
 
@@ -40,46 +41,63 @@ if TYPE_CHECKING:
 
 _CALL_TIMEOUT_S: Final = 120.0  # a showing takes seconds; this is for a first start on a slow disk
 _SERVERS_TIMEOUT_S: Final = 60.0
-_POLL_S: Final = 0.1
 
 
 def run_demo(
-    *, repository: Path, port: int | None = None, once: bool = False, snippets: Snippets = lambda _config: ()
+    *,
+    repository: Path,
+    port: int | None = None,
+    once: bool = False,
+    as_json: bool = False,
+    snippets: Snippets = lambda _config: (),
 ) -> None:
     """Show the portal at work on ``repository``'s history and the demo tracker, on stdout, and serve until stopped.
 
     Without a ``port`` it is the default one, or a free one when that is taken. ``once`` stops after the showing.
-    ``snippets`` makes from the configuration what to paste into clients: name, place and text of each. Raises
-    ``ConfigError``, ``AddressInUse``, or ``CallFailed`` when a call of the showing failed.
+    ``as_json`` prints one JSON object, the figures, in the place of the text. ``snippets`` makes from the configuration
+    what to paste into clients: name, place and text of each. Raises ``ConfigError``, ``AddressInUse``, or
+    ``CallFailed`` when a call of the showing failed.
     """
-    console = Console(highlight=False)
+    console = Console(highlight=False, quiet=as_json)
     config = demo_config(repository=repository, port=port)
-    if port is None and not _is_free(config):
-        console.print(Text(f"Port {config.port} is taken, so this takes a free one.", style="yellow"))
-        config = replace(config, port=0)
     job = Job.planned(repository=repository, today=datetime.now(UTC).date())
-    anyio.run(_demo, console, config, job, once, snippets, backend_options={"use_uvloop": True})
+
+    async def main() -> None:
+        with _listening(console, config, may_move=port is None) as listener:
+            taken = replace(config, port=listener.getsockname()[1])
+            await _demo(console, taken, job, listener, once=once, snippets=snippets)
+
+    anyio.run(main, backend_options={"use_uvloop": True})
 
 
-async def _demo(console: Console, config: Config, job: Job, once: bool, snippets: Snippets) -> None:
+def _listening(console: Console, config: Config, *, may_move: bool) -> socket.socket:
+    try:
+        return listen(config.host, config.port)
+    except AddressInUse:
+        if not may_move:
+            raise
+        console.print(Text(f"Port {config.port} is taken, so this takes a free one.", style="yellow"))
+        return listen(config.host, 0)
+
+
+async def _demo(
+    console: Console, config: Config, job: Job, listener: socket.socket, *, once: bool, snippets: Snippets
+) -> None:
     listening = anyio.Event()
-    origin = ""
+    async with Portal(config) as portal, anyio.create_task_group() as tasks:
 
-    def note(where: str) -> None:
-        nonlocal origin
-        origin = where
-        listening.set()
+        async def serving() -> None:
+            await serve_app(portal.app, listener, on_ready=listening.set, on_stop=portal.drain)
+            tasks.cancel_scope.cancel()  # stopped by a signal, perhaps in the middle of the showing
 
-    async def serving() -> None:
-        await serve(config, on_ready=note)
-        tasks.cancel_scope.cancel()  # stopped by a signal, perhaps in the middle of the showing
-
-    async with anyio.create_task_group() as tasks:
         tasks.start_soon(serving)
         await listening.wait()
-        await _show(console, config, job, origin)
-        at = replace(config, port=urlsplit(origin).port or config.port)
-        show_clients(console, at.endpoint(), snippets(at))
+        await portal.wait_ready(_SERVERS_TIMEOUT_S)
+        show_servers(console, portal.fleet.status())
+        code, direct = await _show(console, config, job)
+        show_clients(console, config.endpoint(), snippets(config))
+        if console.quiet:
+            Console().out(json.dumps(figures(config.endpoint(), code, direct), ensure_ascii=False))
         if once:
             tasks.cancel_scope.cancel()
         else:
@@ -87,15 +105,16 @@ async def _demo(console: Console, config: Config, job: Job, once: bool, snippets
             console.print(Text("Serving. Ctrl-C stops it.", style="bold"))
 
 
-async def _show(console: Console, config: Config, job: Job, origin: str) -> None:
+async def _show(console: Console, config: Config, job: Job) -> tuple[CodeRun, DirectRun]:
     async with (
-        _connected(config, f"{origin}/mcp?codemode=search_and_execute") as code_client,
-        _connected(config, f"{origin}/mcp") as list_client,
+        _connected(config, config.endpoint()) as code_client,
+        _connected(config, config.endpoint().partition("?")[0]) as list_client,
     ):
-        show_servers(console, await _servers(list_client))
         code = await _in_code_mode(job, code_client)
         show_code_run(console, job, code)
-        show_comparison(console, code, await _directly(job, list_client))
+        direct = await _directly(job, list_client)
+        show_comparison(console, code, direct)
+    return code, direct
 
 
 async def _in_code_mode(job: Job, client: Client) -> CodeRun:
@@ -119,19 +138,6 @@ async def _directly(job: Job, client: Client) -> DirectRun:
     answer = await work_directly(job, caller)
     duration_s = perf_counter() - started
     return DirectRun(answer=answer, duration_s=duration_s, bill=bill((await client.list_tools()).tools, caller.turns))
-
-
-async def _servers(client: Client) -> list[str]:
-    """Wait until no upstream is being connected any more, and return a line for each."""
-    lines: list[str] = []
-    with anyio.move_on_after(_SERVERS_TIMEOUT_S):
-        while True:
-            text = text_of(await client.call_tool("portal_list_servers", {}))
-            lines = [line for line in text.splitlines() if line.startswith("- ")]
-            if not any(line.endswith(": waiting") for line in lines):
-                break
-            await anyio.sleep(_POLL_S)
-    return lines
 
 
 def _answer(result: CallToolResult) -> JsonObject:
@@ -161,14 +167,3 @@ async def _connected(config: Config, url: str) -> AsyncIterator[Client]:
         Client(streamable_http_client(url, http_client=http)) as client,
     ):
         yield client
-
-
-def _is_free(config: Config) -> bool:
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((config.host, config.port))
-        except OSError:
-            return False
-    return True

@@ -24,11 +24,13 @@ _PROGRAMS: Final = {
 def demo_config(*, repository: Path, port: int | None) -> Config:
     """Describe a portal on loopback with three upstreams: in process, and two programs of PyPI over stdio.
 
-    Raises ``ConfigError`` when a program that it needs is not installed.
+    Raises ``ConfigError`` when a program that it needs is not installed or ``repository`` is no folder.
     """
     missing = [distribution for module, distribution in _PROGRAMS.items() if find_spec(module) is None]
     if missing:
         raise ConfigError(f"the demo needs {', '.join(missing)}: install them with `pip install 'portico[demo]'`.")
+    if not repository.is_dir():
+        raise ConfigError(f"{repository} is not a folder: name a Git repository with --repository.")
     base = Config.from_env(port=port)
     return replace(base, portals=(), servers=(*base.servers, *_programs(repository)))
 

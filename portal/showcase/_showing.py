@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,3 +28,19 @@ class DirectRun:
     answer: JsonObject
     duration_s: float
     bill: Bill
+
+
+def figures(url: str, code: CodeRun, direct: DirectRun) -> JsonObject:
+    """Put what was measured into one JSON object, for programs."""
+    return {
+        "url": url,
+        "answer": code.answer,
+        "same_answer": code.answer == direct.answer,
+        "run": code.run,
+        "code_mode": _way(code.bill, code.duration_s),
+        "direct_calls": _way(direct.bill, direct.duration_s),
+    }
+
+
+def _way(cost: Bill, duration_s: float) -> JsonObject:
+    return {**asdict(cost), "context": cost.context, "duration_ms": round(duration_s * 1000, 1)}
