@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final
 
 import jsonschema_rs
@@ -12,6 +11,7 @@ import mcp_types as types
 from mcp.server import Server, ServerRequestContext
 from mcp.shared.exceptions import MCPError
 
+from portal._version import VERSION
 from portal.demo._errors import TrackerError
 from portal.demo._tools import TOOLS, TrackerTool
 from portal.demo._tracker import Tracker
@@ -59,7 +59,7 @@ def build_server(*, today: date | None = None) -> Server[dict[str, object]]:
     return Server(
         "portico-demo-tracker",
         title="Tracker",
-        version=_version(),
+        version=VERSION,
         instructions=_INSTRUCTIONS,
         on_list_tools=list_tools,
         on_call_tool=call_tool,
@@ -98,10 +98,3 @@ def _success(value: Mapping[str, object]) -> types.CallToolResult:
 
 def _failure(text: str) -> types.CallToolResult:
     return types.CallToolResult(content=[types.TextContent(text=text)], is_error=True)
-
-
-def _version() -> str:
-    try:
-        return version("portico")
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return "0"
