@@ -139,12 +139,18 @@ def create_event(tracker: Tracker, *, title: str, start: str, end: str, attendee
     people = sorted(set(attendees))
     for login in people:
         tracker.person(login)
-    for event in tracker.events.values():
-        busy = sorted(set(people) & set(event["attendees"]))
-        if busy and event["start"] < until and event["end"] > since:
-            raise conflict(f"{', '.join(busy)} has {event['title']!r} from {event['start']} to {event['end']}")
+    for other in tracker.events.values():
+        busy = sorted(set(people) & set(other["attendees"]))
+        if busy and other["start"] < until and other["end"] > since:
+            raise conflict(f"{', '.join(busy)} has {other['title']!r} from {other['start']} to {other['end']}")
     tracker.last_event_id += 1
-    event = {"id": tracker.last_event_id, "title": title, "start": since, "end": until, "attendees": people}
+    event: Event = {
+        "id": tracker.last_event_id,
+        "title": title,
+        "start": since,
+        "end": until,
+        "attendees": people,
+    }
     tracker.events[event["id"]] = event
     return event
 
