@@ -43,7 +43,8 @@ def create_issue(
     tracker.person(reporter)
     if assignee is not None:
         _check_assignable(tracker, assignee)
-    number = max(tracker.issues) + 1
+    tracker.last_issue_number += 1
+    number = tracker.last_issue_number
     now = tracker.timestamp()
     issue: Issue = {
         "number": number,

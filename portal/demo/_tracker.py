@@ -29,6 +29,7 @@ class Tracker:
         self.events: dict[int, Event] = {event["id"]: event for event in generate_events(today)}
         self.people: dict[str, Person] = {person["login"]: person for person in PEOPLE}
         self.components: dict[str, Component] = {component["name"]: component for component in COMPONENTS}
+        self.last_issue_number = max(self.issues)  # counts on when the newest is deleted: no number is used twice
         self.last_comment_id = max(comment["id"] for comment in chain.from_iterable(self.comments.values()))
         self.last_event_id = max(self.events)
         self._now = now
@@ -42,7 +43,7 @@ class Tracker:
         try:
             return self.issues[number]
         except KeyError:
-            raise not_found(f"issue {number} does not exist; the newest is {max(self.issues)}") from None
+            raise not_found(f"issue {number} does not exist; the newest is {self.last_issue_number}") from None
 
     def person(self, login: str) -> Person:
         """Find a person, or raise the error that a client sees."""

@@ -217,6 +217,14 @@ async def test_a_refused_change_changes_nothing(tracker: Tracker) -> None:
     assert await tracker.ask("get_issue", number=499) == before
 
 
+async def test_the_number_of_a_deleted_issue_is_not_used_again(tracker: Tracker) -> None:
+    await tracker.ask("delete_issue", number=500)
+
+    created = await tracker.ask("create_issue", title="New", component="docs", reporter="maria")
+
+    assert created["number"] == 501
+
+
 async def test_an_unknown_tool_is_a_protocol_error(tracker: Tracker) -> None:
     """MCP 2026-07-28, server/tools, "Error Handling": unknown tools are JSON-RPC errors."""
     with pytest.raises(MCPError, match="Unknown tool: close_issue"):
