@@ -21,6 +21,7 @@ class LogLine:
 class UnhandledRejection:
     """A promise that rejected with nobody to see it; ``method`` where it was that of a host call."""
 
+    name: str
     message: str
     line: int | None = None
     column: int | None = None

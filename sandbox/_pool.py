@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import anyio
-import anyio.to_thread
+import platformdirs
 
 from sandbox._clock import RunClock
 from sandbox._errors import (
@@ -25,7 +25,7 @@ from sandbox._errors import (
     WallLimitExceeded,
     WorkerLost,
 )
-from sandbox._process import WorkerProcess
+from sandbox._process import WorkerProcess, compile_guest
 from sandbox._run import Program, Run
 from sandbox._seal import CONFINING_LAYERS
 from sandbox._transcript import Transcript
@@ -176,7 +176,7 @@ class Sandbox:
         )
         self._check_open()
         clock = clock or RunClock()
-        transcript = Transcript(limits)
+        transcript = Transcript(limits, program.source)
         error = _refusal(program)
         self._active_runs += 1
         try:
@@ -316,17 +316,15 @@ class Sandbox:
             await worker.aclose()
 
     async def _prepare_module(self, stack: AsyncExitStack) -> Path:
-        """Return the compiled guest's path, in the cache or, where the default one cannot be written, beside it."""
-        from sandbox._guest import precompile  # noqa: PLC0415 - wasmtime takes 0.1 s to import
-
+        """Return the compiled guest's path: in the cache, or in a folder for this once where there can be no cache."""
         configured = self._config.cache_dir
         try:
-            return await anyio.to_thread.run_sync(precompile, configured or Path.home() / ".cache" / "portico")
+            return await compile_guest(configured or platformdirs.user_cache_path("portico"))
         except OSError:
             if configured is not None:
                 raise
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="portico-"))
-        return await anyio.to_thread.run_sync(precompile, Path(folder))
+        return await compile_guest(Path(folder))
 
     def _check_open(self) -> None:
         if self._tasks is None:

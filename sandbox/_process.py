@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
+import os
 import socket
 import subprocess
 from collections import deque
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 import anyio
 
 from sandbox import _frames as frames
+from sandbox._compile import UNUSABLE_FOLDER
 from sandbox._errors import WorkerLost
 from sandbox._frames import FrameError, FrameReader, Kind
 from sandbox._seal import IsolationLayer, bootstrap
@@ -253,6 +255,21 @@ class WorkerProcess:
             self._was_heard = False
         _log.error("worker %d does not answer and is killed", self.pid)
         self._process.kill()
+
+
+async def compile_guest(cache_dir: Path) -> Path:
+    """Return the path of the compiled guest in ``cache_dir``; compiling it takes seconds when it is not there.
+
+    Raises ``OSError`` when the folder cannot be used, ``WorkerLost`` when the guest cannot be compiled.
+    """
+    command = bootstrap("_compile:main", str(cache_dir), packages=_wasmtime_folder())
+    done = await anyio.run_process(command, env={}, cwd="/", check=False, start_new_session=True)
+    if done.returncode == 0:
+        return Path(os.fsdecode(done.stdout))
+    reason = done.stderr.decode(errors="replace").strip()
+    if done.returncode == UNUSABLE_FOLDER:
+        raise OSError(f"the cache folder {cache_dir} cannot be used: {reason}")
+    raise WorkerLost(f"the guest could not be compiled (exit status {done.returncode}): {reason[-2000:]}")
 
 
 async def _read_ready(connection: socket.socket) -> tuple[IsolationLayer, ...]:

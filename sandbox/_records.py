@@ -1,7 +1,8 @@
 """Reading what a guest hands over: host calls, console lines and the end of a run, as JSON text.
 
 The text is untrusted: a guest may have corrupted its own memory. Whatever is not as agreed raises ``ProtocolError``.
-Large members come last in their record, so that they are cut off as they are and never parsed here.
+Large members are cut out of their record as they are and never parsed here. That is safe in a record that is as agreed:
+the names around them stand there unescaped, as they cannot stand inside a JSON string.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from sandbox._json import JsonObject, JsonValue
 
 _MAX_HEAD_BYTES = 64 * 2**10  # a method's name and a position; anything longer is no call
+_VALUE, _AFTER_VALUE = b'{"value":', b',"unhandled":['
+_MAX_SOURCE_LINE = 500  # characters; the whole program may be one line
 _MAX_LISTED = 100  # of unhandled rejections, unawaited calls and stack frames
 
 _LIMIT_ERRORS: dict[str, type[LimitExceeded]] = {
@@ -46,16 +49,17 @@ _LIMIT_ERRORS: dict[str, type[LimitExceeded]] = {
 
 
 def read_call(record: bytes) -> HostCall:
-    """Return the host call of a record ``{"id", "method", "line"?, "column"?, "args"}``."""
-    head, marker, args = record.partition(b',"args":')  # inside a JSON string the quotes would be escaped
-    if not marker or len(head) > _MAX_HEAD_BYTES:
+    """Return the host call of a record ``{"id", "method", "args", "line"?, "column"?}``."""
+    head, begins, rest = record.partition(b',"args":')
+    args, ends, tail = rest.rpartition(b',"line":') if not rest.endswith(b"]}") else (rest[:-1], b"", b"")
+    if not begins or not args or len(head) > _MAX_HEAD_BYTES:
         raise ProtocolError("an isolate sent a host call without arguments")
-    call = _read_object(head + b"}")
+    call = _read_object(head + ends + tail if ends else head + b"}")
     call_id, method = call.get("id"), call.get("method")
     if not isinstance(call_id, int) or isinstance(call_id, bool) or not isinstance(method, str):
         raise ProtocolError("an isolate sent a host call without an id or a method")
     return HostCall(
-        id=call_id, method=method, args=args[:-1], line=_position(call, "line"), column=_position(call, "column")
+        id=call_id, method=method, args=args, line=_position(call, "line"), column=_position(call, "column")
     )
 
 
@@ -66,16 +70,21 @@ def read_log(record: bytes) -> LogLine:
 
 
 class EndRecord:
-    """The end of a run: ``{"error"?, "unhandled", "unawaited", "dropped_timers", ..., "value"?}``."""
+    """The end of a run: ``{"value"? or "error"?, "unhandled", "unawaited_calls", "unawaited", "dropped_timers"}``."""
 
-    def __init__(self, record: bytes) -> None:
-        head, marker, value = record.partition(b',"value":')
-        end = _read_object(head + b"}" if marker else record)
-        self.value = value[:-1] if marker else None
+    def __init__(self, record: bytes, *, source: bytes = b"") -> None:
+        self.value: bytes | None = None
+        if record.startswith(_VALUE):
+            self.value, _, rest = record[len(_VALUE) :].rpartition(_AFTER_VALUE)
+            if not self.value:
+                raise ProtocolError("an isolate sent an end without its value")
+            record = b"{" + _AFTER_VALUE[1:] + rest
+        end = _read_object(record)
         error = end.get("error")
-        self.error = _read_error(error) if isinstance(error, dict) else None
+        self.error = _read_error(error, source) if isinstance(error, dict) else None
         self.unhandled = tuple(
             UnhandledRejection(
+                name=_text(item, "name") or "Error",
                 message=_text(item, "message"),
                 line=_position(item, "line"),
                 column=_position(item, "column"),
@@ -85,13 +94,13 @@ class EndRecord:
         )
         self.unawaited = tuple(
             UnawaitedCall(method=_text(item, "method"), line=_position(item, "line"), column=_position(item, "column"))
-            for item in _objects(end, "unawaited")
+            for item in _objects(end, "unawaited_calls")
         )
-        self.unawaited_count = _count(end, "unawaited_count")
+        self.unawaited_count = _count(end, "unawaited")
         self.dropped_timers = _count(end, "dropped_timers")
 
 
-def _read_error(error: JsonObject) -> GuestError:
+def _read_error(error: JsonObject, source: bytes) -> GuestError:
     name, message = _text(error, "name") or "Error", _text(error, "message")
     line, column = _position(error, "line"), _position(error, "column")
     limit = error.get("limit")
@@ -100,7 +109,7 @@ def _read_error(error: JsonObject) -> GuestError:
         most, used = _number(error, "max"), _number(error, "used")
         return kind(message, limit=limit, max=most or 0, used=used, line=line, column=column)
     if error.get("is_syntax") is True:
-        return ProgramSyntaxError(message, line=line, column=column, source_line=_text(error, "source_line"))
+        return ProgramSyntaxError(message, line=line, column=column, source_line=_source_line(source, line))
     fields = error.get("fields")
     frames = tuple(
         StackFrame(function=_text(frame, "function"), line=at, column=_position(frame, "column") or 1)
@@ -115,6 +124,11 @@ def _read_error(error: JsonObject) -> GuestError:
         fields=fields if isinstance(fields, dict) else {},
         frames=frames,
     )
+
+
+def _source_line(source: bytes, line: int | None) -> str:
+    lines = source.split(b"\n", line)[:line] if line else []
+    return lines[-1].decode(errors="replace").strip("\r")[:_MAX_SOURCE_LINE] if line and len(lines) == line else ""
 
 
 def _read_object(text: bytes) -> JsonObject:

@@ -22,8 +22,9 @@ _ESCAPED = 6  # a byte of text is at most six of JSON
 class Transcript:
     """Collects the reports of one run; the guest keeps its limits itself, and one that does not is out of order."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, source: bytes) -> None:
         self._limits = limits
+        self._source = source
         self.restart()
 
     def restart(self) -> None:
@@ -47,7 +48,7 @@ class Transcript:
             elif tag == Tag.CALL:
                 calls.append(self._add_call(record))
             elif tag == Tag.END:
-                self.end = EndRecord(record)
+                self.end = EndRecord(record, source=self._source)
             else:
                 raise ProtocolError("a worker sent a record of an unknown kind")
         return calls

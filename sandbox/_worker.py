@@ -186,24 +186,28 @@ class Worker:
         if turn is None:
             self._end_without_record(run, interrupted or failure or Cause.TRAP, is_answer=is_answer)
         else:
-            self._report(run, turn, is_answer=is_answer)
+            self._report(run, turn, interrupted, is_answer=is_answer)
 
-    def _report(self, run: _Run, turn: Turn, *, is_answer: bool) -> None:
+    def _report(self, run: _Run, turn: Turn, interrupted: Cause | None, *, is_answer: bool) -> None:
         run.calls_out += len(turn.calls)
         run.wake_at_us = None if turn.wake_at_us is None else turn.wake_at_us - run.clock_ahead_us
-        is_stuck = turn.end is None and not run.calls_out and run.wake_at_us is None
+        cause = interrupted if turn.end is None or _is_interrupted(turn.end) else None
+        if cause is None and turn.end is None and not run.calls_out and run.wake_at_us is None:
+            cause = Cause.UNSETTLED
         records = [(Tag.LOG, record) for record in turn.logs] + [(Tag.CALL, record) for record in turn.calls]
-        if turn.end is not None:
+        if turn.end is not None and cause is None:
             records.append((Tag.END, turn.end))
-        if records or is_answer:
-            memory_bytes = run.isolate.memory_used
-            is_answered = is_answer and not is_stuck
+        if records or (is_answer and cause is None):
             for frame in frames.encode_turn(
-                run.id, records, cpu_us=run.cpu_us, memory_bytes=memory_bytes, is_answer=is_answered
+                run.id,
+                records,
+                cpu_us=run.cpu_us,
+                memory_bytes=run.isolate.memory_used,
+                is_answer=is_answer and cause is None,
             ):
                 self._link.send(frame)
-        if is_stuck:
-            self._end_without_record(run, Cause.UNSETTLED, is_answer=is_answer)
+        if cause is not None:
+            self._end_without_record(run, cause, is_answer=is_answer)
         elif turn.end is not None:
             self._discard(run.id)
         elif run.wake_at_us is not None:
@@ -222,6 +226,11 @@ class Worker:
         run = self._runs.pop(run_id, None)
         if run is not None:
             run.isolate.close()
+
+
+def _is_interrupted(end: bytes) -> bool:
+    """Whether the guest's own end record says that the interrupt flag ended the program."""
+    return end.startswith(b'{"error":{"name":"LimitError"') and b'"limit":"interrupt"' in end[:200]
 
 
 def _monotonic_us() -> int:
