@@ -86,11 +86,10 @@ def load_config(path: Path, environ: Mapping[str, str], *, host: str | None, por
         raise ConfigError(message, file=path)
     node = parse_yaml(read_text_file(path, noun="the configuration file"), path)
     top = Section(node=node, file=path, expander=Expander(file=path, environ=environ))
-    settings = process_settings(environ, host=host, port=port)
-    if "host" not in settings and (file_host := top.text("host")) is not None:
-        settings["host"] = file_host
-    if "port" not in settings and (file_port := top.integer("port")) is not None:
-        settings["port"] = file_port
+    file_host, file_port = top.text("host"), top.integer("port")
+    settings = process_settings(
+        environ, host=file_host if host is None else host, port=file_port if port is None else port
+    )
     if (data_dir := top.text("data_dir")) is not None:
         settings["data_dir"] = path.parent / Path(data_dir).expanduser()
     public_url = top.text("public_url")
@@ -100,7 +99,7 @@ def load_config(path: Path, environ: Mapping[str, str], *, host: str | None, por
     servers = _servers(top)
     portals = _portals(top, [server.id for server in servers])
     _refuse_later(top, _LATER)
-    top.finish(hints=_TOP_HINTS, known=("host", "port"))
+    top.finish(hints=_TOP_HINTS)
     return top.build(
         Config,
         servers=servers,

@@ -11,7 +11,7 @@ from portal._secret import Secret
 from portal._suggestion import listing, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from portal._expand import Expander
@@ -178,13 +178,13 @@ class Section:
                 raise
             raise self.error(error.message, error.key) from None
 
-    def finish(self, *, hints: Mapping[str, str] | None = None, known: Collection[str] = ()) -> None:
+    def finish(self, *, hints: Mapping[str, str] | None = None) -> None:
         """Raise ``ConfigError`` for the first key that nobody read; ``hints`` explain keys that people try here."""
         for key, item in self.fields.items():
             if key in self._read:
                 continue
             advice = (hints or {}).get(key)
-            names = sorted({*self._read, *known})
+            names = sorted(self._read)
             near = nearest(key, names)
             advice = advice or (f'did you mean "{near}"?' if near else f"known here: {listing(names)}.")
             where = f" in {self.place}" if self.place else ""

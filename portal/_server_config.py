@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from portal._errors import ConfigError
+from portal._secret import Secret
 from portal._suggestion import listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from portal._secret import Secret
 
 Transport: TypeAlias = Literal["auto", "http", "sse", "stdio", "demo"]
 Session: TypeAlias = Literal["shared", "user", "client"]
@@ -26,6 +26,7 @@ MAX_ID_CHARS: Final = 32  # list-mode names keep the whole id and 16 characters 
 _ID: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2, token
 _UNSAFE_IN_HEADER: Final = re.compile(r"[^\t\x20-\x7e\x80-\xff]")  # RFC 9110 section 5.5: no CR, LF or NUL
+_SECRET_PARAMETER: Final = re.compile(r"key|token|secret|passw|auth|sig|cred", re.IGNORECASE)
 _ENV_NAME: Final = re.compile(r"[^=\0]+")
 
 RESERVED_SERVER_IDS: Final = frozenset({"portal"})  # portal_list_servers and its like are the portal's own
@@ -104,8 +105,12 @@ class HeadersAuth:
                 raise ConfigError(message, key=name)
 
     def secrets(self) -> Iterator[Secret]:
-        """Yield the header values."""
-        yield from self.headers.values()
+        """Yield the header values, and the credential after the scheme of an ``Authorization: Basic ...``."""
+        for value in self.headers.values():
+            yield value
+            _, blank, credential = value.reveal().strip().rpartition(" ")
+            if blank:
+                yield Secret(credential)
 
 
 Auth: TypeAlias = NoAuth | BearerAuth | HeadersAuth
@@ -160,6 +165,8 @@ class ServerConfig:
         yield from self.auth.secrets()
         yield from self.env.values()
         yield from self.sensitive
+        if self.url is not None:
+            yield from _url_secrets(self.url)
 
     def _check_target(self) -> None:
         if self.transport == "demo":
@@ -200,6 +207,15 @@ class ServerConfig:
         for key in keys:
             if getattr(self, key):
                 raise ConfigError(f'{key} cannot stand in server "{self.id}": {why}.', key=key)
+
+
+def _url_secrets(url: str) -> Iterator[Secret]:
+    parts = urlsplit(url)
+    if parts.password:
+        yield Secret(parts.password)
+    for name, value in parse_qsl(parts.query):
+        if _SECRET_PARAMETER.search(name):
+            yield Secret(value)
 
 
 def check_http_url(url: str, *, key: str) -> None:
