@@ -10,10 +10,11 @@ from typegen._declare import (
     DETAIL_TOKEN_BUDGET,
     Declaration,
     declare,
-    declare_module,
     type_of,
+    unfold,
 )
 from typegen._json import JsonObject, JsonValue
+from typegen._module import declare_module
 from typegen._names import assign_identifiers, fold_name, identifier_for
 from typegen._text import estimate_tokens
 from typegen._tool import Tool
@@ -32,4 +33,5 @@ __all__ = [
     "fold_name",
     "identifier_for",
     "type_of",
+    "unfold",
 ]

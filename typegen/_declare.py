@@ -1,19 +1,18 @@
-"""Declarations: one compact method signature for a tool, within a token budget, or a whole module for a compiler."""
+"""Declarations: one compact method signature for a tool, within a token budget."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from typegen._printer import Docs, Node, Printer
+from typegen._printer import PARTIAL_MARK, Docs, Node, Printer
 from typegen._reader import Reader
 from typegen._text import estimate_tokens, first_sentence, prose
-from typegen._types import Shape
+from typegen._types import Shape, Type
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
     from typegen._json import JsonValue
     from typegen._tool import Tool
@@ -21,30 +20,28 @@ if TYPE_CHECKING:
 DEFAULT_TOKEN_BUDGET = 200  # five such declarations make an answer of about 1,000 tokens
 DETAIL_TOKEN_BUDGET = 4_000  # for someone who asked for one tool by name, with a depth
 MAX_TOKENS = 100_000  # the bound where there is no budget: beyond any real declaration
-MAX_CACHED = 8_192
+MAX_CACHED = 8_192  # about 8 MB of text
 
 _MAX_SUMMARY_CHARS = 160
 _MAX_DESCRIPTION_CHARS = 2_000
-_GLUE_TOKENS = 8  # name, parentheses, Promise
+_GLUE_TOKENS = 8  # parentheses, Promise, JSDoc
+_OUTPUT_SHARE = 0.35  # of the budget, at least, when the result has that much to show
+_MAX_MISSES = 12  # nested types tried that did not fit, before the search for smaller ones ends
+_NOTES = (Docs(110), Docs(60), Docs(0))  # what is tried, richest first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declaration:
     """The TypeScript text of one tool: JSDoc, the method's signature, and the types it names.
 
-    ``stubs`` are names in the text that stand for types left out to keep to the budget; ``is_complete`` says that
-    nothing was left out.
+    ``stubs`` are the names in the text that stand for types left out to keep to the budget. ``complete`` says that
+    nothing was left out: no stub, and no member that is only named.
     """
 
     identifier: str
     text: str
     stubs: tuple[str, ...] = ()
-    is_complete: bool = True
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing was left out."""
-        return self.is_complete
+    complete: bool = True
 
 
 def declare(
@@ -57,16 +54,51 @@ def declare(
 ) -> Declaration:
     """Declare ``tool`` as a method called ``identifier``, in about ``token_budget`` tokens.
 
-    Parameters come first: their names and types, then the keys of the result, nested types, and notes while there is
-    room. What does not fit is folded to a named stub, or at least named. ``depth`` unfolds no more than so many levels
-    of nested types; ``None`` is no limit, for the budget as well. Results are cached by the content of the tool.
+    Parameters come first: the names and types of all that are required are always there. Then come the other
+    parameters, the keys of the result, nested types, and notes, while there is room. What does not fit is folded to a
+    stub, or its name stands in a comment. ``depth`` unfolds no more than so many levels of nested types. ``None`` is no
+    limit, for the depth and for the budget. Declarations are cached by the content of the tool.
     """
     return _declare(tool, identifier, token_budget, depth, has_output)
+
+
+def unfold(tool: Tool, *, identifier: str, stub: str, token_budget: int | None = DETAIL_TOKEN_BUDGET) -> str | None:
+    """Return the type that ``stub`` stands for in the default declaration of ``tool``, or ``None`` if it has none such."""
+    sketch = _Sketch(tool, identifier, DEFAULT_TOKEN_BUDGET, None, has_output=True)
+    sketch.finish()
+    node = next((node for node in sketch.printer.nodes if node.name == stub and node.body is None), None)
+    return None if node is None else _type_text(node.type, stub, node.reader, token_budget)
+
+
+def type_of(schema: Mapping[str, JsonValue] | bool, *, name: str = "T") -> str:
+    """Return ``type T = ...`` for ``schema``, whole, without notes; types that it names follow, each on its line."""
+    return _type_text(schema, name, Reader({} if isinstance(schema, bool) else schema), None)
 
 
 @lru_cache(maxsize=MAX_CACHED)
 def _declare(tool: Tool, identifier: str, budget: int | None, depth: int | None, has_output: bool) -> Declaration:
     return _Sketch(tool, identifier, budget, depth, has_output=has_output).finish()
+
+
+def _type_text(later: Mapping[str, JsonValue] | bool | Type, name: str, reader: Reader, budget: int | None) -> str:
+    printer = Printer(taken=(name,))
+    text = printer.text(later, name, reader)
+    limit = MAX_TOKENS if budget is None else budget
+    waiting = printer.marks_in(text)
+    used = 0
+    while waiting:
+        node, *waiting = waiting
+        if node.body is not None:
+            continue
+        body = printer.show(node)
+        cost = estimate_tokens(body)
+        if used + cost > limit and used:
+            continue
+        node.body, node.cost = body, cost
+        used += cost
+        waiting.extend(printer.marks_in(body))
+    (text,), types, _folded = printer.resolve([text])
+    return "\n".join([f"type {name} = {text}", *types])
 
 
 class _Sketch:
@@ -78,57 +110,47 @@ class _Sketch:
         self.printer = Printer()
         self.limit = MAX_TOKENS if budget is None else budget
         self.depth = depth
-        self.is_whole = budget is None
-        self.is_partial = False
-        self.docs = Docs(_MAX_DESCRIPTION_CHARS) if budget is None else None
-        self.used = _GLUE_TOKENS
-        self.summary = self._summary()
-        self.input_reader = Reader(tool.input_schema)
-        self.input = self.printer.text(tool.input_schema, "args", self.input_reader)
+        self.docs = Docs(_MAX_DESCRIPTION_CHARS, is_whole=True) if budget is None else None
+        self.summary = self._summary(is_whole=budget is None)
+        self.used = _GLUE_TOKENS + estimate_tokens(self.summary) + estimate_tokens(identifier)
+        self.root = Reader(tool.input_schema)
+        self.input = self.printer.text(tool.input_schema, "args", self.root)
         self.output = "unknown"
         self.has_output = has_output
-        self.output_reader: Reader | None = None
         if has_output and tool.output_schema is not None:
-            self.output_reader = Reader(tool.output_schema)
-            self.output = self.printer.text(tool.output_schema, "result", self.output_reader)
+            self.output = self.printer.text(tool.output_schema, "result", Reader(tool.output_schema))
 
     def finish(self) -> Declaration:
         inputs = self.printer.marks_in(self.input)
-        outputs = self.printer.marks_in(self.output)
-        share = self.limit if not outputs else self.limit * 6 // 10
+        outputs = self.printer.marks_in(self.output) if self.has_output else []
+        reserved = min(self._wanted(outputs), int(self.limit * _OUTPUT_SHARE))
         for node in inputs:
-            self._show_root(node, share)
+            self._show_root(node, self.limit - self.used - reserved, keeps_required=True)
         for node in outputs:
-            self._show_root(node, max(self.limit - self.used, self.limit // 4))
+            self._show_root(node, self.limit - self.used, keeps_required=False)
         nested = self._unfold(inputs)
-        if not self.is_whole:
-            self._document(inputs)
+        self._document(inputs)
         self._unfold(outputs)
-        if not self.is_whole:
-            self._document(nested)
+        self._document(nested)
+        if self.limit >= DETAIL_TOKEN_BUDGET:
+            self._document([node for node in self.printer.nodes if node not in inputs and node not in nested])
         return self._declaration()
 
-    def _summary(self) -> str:
+    def _summary(self, *, is_whole: bool) -> str:
         text = self.tool.description or self.tool.title or ""
-        text = prose(text, _MAX_DESCRIPTION_CHARS) if self.is_whole else first_sentence(text, _MAX_SUMMARY_CHARS)
-        self.used += estimate_tokens(text)
-        return text
+        return prose(text, _MAX_DESCRIPTION_CHARS) if is_whole else first_sentence(text, _MAX_SUMMARY_CHARS)
 
-    def _show_root(self, node: Node, share: int) -> None:
+    def _wanted(self, outputs: list[Node]) -> int:
+        """Return how many tokens the keys of the result would take; a guess is enough."""
+        return sum(6 * len(node.type.members) if isinstance(node.type, Shape) else 24 for node in outputs)
+
+    def _show_root(self, node: Node, share: int, *, keeps_required: bool) -> None:
         if node.body is not None:
             return
-        if (
-            isinstance(node.type, Shape)
-            and not self.is_whole
-            and 3 * len(node.type.members) > share - self.used % share
-        ):
-            body = self.printer.partial(node, share)
-            self.is_partial = self.is_partial or "/* also: " in body
-        else:
-            body = self.printer.show(node, self.docs)
-            if not self.is_whole and estimate_tokens(body) > share:
-                body = self.printer.partial(node, share)
-                self.is_partial = self.is_partial or "/* also: " in body
+        is_large = isinstance(node.type, Shape) and 4 * len(node.type.members) > share
+        body = "" if is_large else self.printer.show(node, self.docs)
+        if is_large or estimate_tokens(body) > share:
+            body = self.printer.partial(node, share, keeps_required=keeps_required)
         self._accept(node, body)
 
     def _accept(self, node: Node, body: str) -> None:
@@ -142,78 +164,65 @@ class _Sketch:
         shown: list[Node] = []
         waiting = [child for node in nodes for child in self.printer.marks_in(node.body or "")]
         misses = 0
-        while waiting and misses < 12:
-            node, *waiting = waiting
-            if node.body is not None or (self.depth is not None and node.depth > self.depth):
-                continue
-            room = self.limit - self.used
-            if room < 4 or (isinstance(node.type, Shape) and 3 * len(node.type.members) > room):
-                misses += 1
-                continue
-            body = self.printer.show(node, self.docs)
-            if estimate_tokens(body) > room:
-                misses += 1
-                continue
-            self._accept(node, body)
-            shown.append(node)
-            waiting.extend(self.printer.marks_in(body))
+        while waiting and misses < _MAX_MISSES:
+            level, waiting = waiting, []
+            for node in level:
+                if node.body is not None or (self.depth is not None and node.depth > self.depth):
+                    continue
+                body = self._fitting(node)
+                if body is None:
+                    misses += 1
+                    continue
+                self._accept(node, body)
+                shown.append(node)
+                waiting.extend(self.printer.marks_in(body))
         return shown
+
+    def _fitting(self, node: Node) -> str | None:
+        room = self.limit - self.used
+        if room < 4 or (isinstance(node.type, Shape) and 3 * len(node.type.members) > room):
+            return None
+        body = self.printer.show(node, self.docs)
+        return body if estimate_tokens(body) <= room else None
 
     def _document(self, nodes: list[Node]) -> None:
         """Add notes to the members of ``nodes``: as much as fits."""
+        if self.docs is not None:
+            return  # they are there already
         for node in nodes:
-            if node.body is None or "/* also: " in node.body:
+            if node.body is None or PARTIAL_MARK in node.body:
                 continue
-            for docs in (Docs(110), Docs(60), Docs(0)):
+            for docs in _NOTES:
                 body = self.printer.show(node, docs)
                 if self.used - node.cost + estimate_tokens(body) <= self.limit:
                     self._accept(node, body)
                     break
 
     def _declaration(self) -> Declaration:
-        (arguments, result), types, folded = self.printer.resolve([self.input, self.output], str)
-        root = self.input_reader.read(self.tool.input_schema)
-        signature = f"{self.identifier}({_parameters(root, arguments)})"
-        if self.has_output:
-            signature += f": Promise<{result}>"
+        (arguments, result), types, folded = self.printer.resolve([self.input, self.output])
+        signature = signature_of(self.tool, self.identifier, arguments, result if self.has_output else None)
+        if self.has_output and self.tool.is_output_learned:
+            signature += " // learned from results"
         lines = [f"/** {self.summary} */"] if self.summary else []
-        lines.append(signature)
-        lines.extend(types)
-        stubs = tuple(node.name for node in folded)
-        is_complete = not (stubs or self.is_partial)
-        return Declaration(identifier=self.identifier, text="\n".join(lines), stubs=stubs, is_complete=is_complete)
+        return Declaration(
+            identifier=self.identifier,
+            text="\n".join([*lines, signature, *types]),
+            stubs=tuple(node.name for node in folded),
+            complete=not folded and not any(PARTIAL_MARK in (node.body or "") for node in self.printer.nodes),
+        )
 
 
-def _parameters(root: object, arguments: str) -> str:
-    if isinstance(root, Shape):
-        if not root.members and arguments in ("Record<string, never>", "Record<string, unknown>"):
-            return ""
-        is_optional = not any(member.is_required for member in root.members)
-        return f"args{'?' if is_optional else ''}: {arguments}"
-    return f"args: {arguments}"
+def signature_of(tool: Tool, identifier: str, arguments: str, result: str | None) -> str:
+    """Return the method's signature for types that are text already."""
+    root = Reader(tool.input_schema).read(tool.input_schema)
+    answer = "" if result is None else f": Promise<{result}>"
+    return f"{identifier}({_parameters(root, arguments)}){answer}"
 
 
-def type_of(schema: Mapping[str, JsonValue] | bool) -> str:
-    """Return the TypeScript type of ``schema``, whole, without notes; types it names follow on lines of their own."""
-    printer = Printer()
-    root = schema if isinstance(schema, Mapping) else {}
-    text = printer.text(schema, "T", Reader(root))
-    waiting = printer.marks_in(text)
-    used = 0
-    while waiting and used < MAX_TOKENS:
-        node = waiting.pop()
-        if node.body is None:
-            node.body = printer.show(node)
-            node.cost = estimate_tokens(node.body)
-            used += node.cost
-            waiting.extend(printer.marks_in(node.body))
-    (text,), types, _folded = printer.resolve([text], str)
-    return "\n".join([text, *types])
-
-
-def declare_module(tools: Sequence[tuple[str, Tool]], *, namespace: str = "codemode") -> str:
-    """Return a whole module that declares ``namespace`` with one method for each ``(identifier, tool)``."""
-    methods = []
-    for identifier, tool in tools:
-        methods.append(declare(tool, identifier=identifier, token_budget=None).text)
-    return f"declare const {namespace}: {{\n" + "\n".join(methods) + "\n}\n"
+def _parameters(root: Type, arguments: str) -> str:
+    if not isinstance(root, Shape):
+        return f"args: {arguments}"
+    if not root.members and arguments in ("Record<string, never>", "Record<string, unknown>"):
+        return ""
+    is_optional = not any(member.is_required for member in root.members)
+    return f"args{'?' if is_optional else ''}: {arguments}"

@@ -35,8 +35,6 @@ from typegen._types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from typegen._reader import Reader
 
 MAX_INLINE_LITERALS = 16
@@ -44,9 +42,11 @@ MAX_INLINE_LITERAL_CHARS = 160
 MAX_INLINE_SHAPES = 6
 MAX_NODES = 20_000
 MAX_NESTED_LISTS = 24
-_MAX_NAMED_ONLY = 80  # names listed for members that a budget leaves out
+_MIN_NAME_TOKENS = 30  # spent on names even when there is no room: a dozen of them
+PARTIAL_MARK = "/* also: "  # before the names of members that a budget leaves out
 
 _OPEN, _CLOSE, _CLOSE_IN_LIST = "\x01", "\x02", "\x03"
+_RECORD, _END_RECORD = "\x04", "\x05"
 _MARK = re.compile("\x01([0-9]+)([\x02\x03])")
 _WORDS = re.compile(r"[A-Za-z0-9]+")
 # What our own text refers to, and what a type may not be called.
@@ -58,11 +58,11 @@ _TAKEN_TYPE_NAMES = frozenset(
 class Docs:
     """How much of a member's documentation is printed."""
 
-    __slots__ = ("is_jsdoc", "max_chars", "with_facts")
+    __slots__ = ("is_jsdoc", "is_whole", "max_chars")
 
-    def __init__(self, max_chars: int, *, with_facts: bool = True, is_jsdoc: bool = False) -> None:
+    def __init__(self, max_chars: int, *, is_whole: bool = False, is_jsdoc: bool = False) -> None:
         self.max_chars = max_chars
-        self.with_facts = with_facts
+        self.is_whole = is_whole
         self.is_jsdoc = is_jsdoc
 
     def note(self, member: Member) -> str:
@@ -70,11 +70,12 @@ class Docs:
         schema = member.type.schema if isinstance(member.type, Scoped) else member.type
         if not isinstance(schema, Mapping):
             return ""
-        found = facts(schema) if self.with_facts else ""
-        said = description(schema, self.max_chars, is_whole=self.is_jsdoc) if self.max_chars else ""
-        if said and not self.is_jsdoc and _repeats(said, member.name):
+        found = facts(schema)
+        said = description(schema, self.max_chars, is_whole=self.is_whole) if self.max_chars else ""
+        if said and not self.is_whole and _repeats(said, member.name):
             said = ""
-        return f"{said} ({found})" if said and found else said or found
+        note = _in_comment(f"{said} ({found})" if said and found else said or found)
+        return f"{note} @deprecated" if self.is_jsdoc and schema.get("deprecated") is True else note
 
 
 class Node:
@@ -111,10 +112,12 @@ class Node:
 class Printer:
     """Prints types as text with marks, and resolves the marks at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, taken: tuple[str, ...] = (), max_nodes: int = MAX_NODES) -> None:
+        self._taken = frozenset(taken)
+        self._max_nodes = max_nodes
         self.nodes: list[Node] = []
-        self._by_identity: dict[int, Node] = {}
-        self._by_hint: dict[str, list[Node]] = {}
+        self._by_identity: dict[int, tuple[Type, Node]] = {}
+        self._by_hint: dict[tuple[Reader, str], list[Node]] = {}
         self._depth = 0
         self._nested = 0
 
@@ -143,27 +146,37 @@ class Printer:
                 text, node.precedence = self._text(other, node.hint, reader)
                 return text
 
-    def partial(self, node: Node, allowance: int) -> str:
-        """Return the body of a large shape: required members, then as many as fit, and the names of the others."""
+    def partial(self, node: Node, allowance: int, *, keeps_required: bool) -> str:
+        """Return the body of a shape too large for ``allowance``: members while they fit, and the names of the others.
+
+        Required members are always shown when ``keeps_required``; links go last, they are seldom what is looked for.
+        """
         if not isinstance(node.type, Shape):
             return self.show(node)
         self._depth = node.depth + 1
-        members = sorted(node.type.members, key=lambda member: not member.is_required)
+        members = sorted(node.type.members, key=lambda member: _rank(member, keeps_required=keeps_required))
+        names = [property_name(member.name) for member in members]
+        costs = [estimate_tokens(name) for name in names]
+        left = allowance - sum(costs) - 4
         lines: list[str] = []
-        names_only: list[str] = []
-        left = allowance - 2 * min(len(members), _MAX_NAMED_ONLY)
-        for member in members:
-            if left <= 0 and not member.is_required:
-                names_only.append(property_name(member.name))
-                continue
-            line = self._member(member, node.hint, node.reader)
-            left -= estimate_tokens(line) - 1
-            lines.append(line)
-        if names_only:
-            more = len(names_only) - _MAX_NAMED_ONLY
-            rest = ", ".join(names_only[:_MAX_NAMED_ONLY]) + (f" and {more} more" if more > 0 else "")
-            return "{ " + "; ".join(lines) + ("; " if lines else "") + f"/* also: {_in_comment(rest)} */ }}"
-        return "{ " + "; ".join(lines) + " }"
+        others: list[str] = []
+        room_for_names = allowance
+        for member, name, cost in zip(members, names, costs, strict=True):
+            is_kept = keeps_required and member.is_required
+            if left > 0 or is_kept:
+                line = self._member(member, node.hint, node.reader)
+                extra = estimate_tokens(line) + 1 - cost
+                if extra <= left or is_kept:
+                    left -= extra
+                    room_for_names -= extra + cost
+                    lines.append(line)
+                    continue
+            others.append(name)
+        if not others:
+            return "{ " + "; ".join(lines) + " }"
+        shown = _fitting(others, max(room_for_names - 6, _MIN_NAME_TOKENS))
+        rest = " ".join(shown) + (f" and {len(others) - len(shown)} more" if len(shown) < len(others) else "")
+        return "{ " + "".join(f"{line}; " for line in lines) + f"{PARTIAL_MARK}{_in_comment(rest)} */ }}"
 
     def marks_in(self, text: str) -> list[Node]:
         """Return the nodes that ``text`` mentions, once for each mention."""
@@ -258,7 +271,7 @@ class Printer:
         if shape.indexes and shape.indexes[0].type is NEVER:
             return "Record<string, never>", 0
         text = self._signatures(shape, [], hint, reader)[0]
-        return text if text.startswith("Record<") else f"{{ {text} }}", 0
+        return text if text.startswith(_RECORD) else f"{{ {text} }}", 0
 
     def _signatures(self, shape: Shape, lines: list[str], hint: str, reader: Reader) -> list[str]:
         """Return the index signatures, wide enough for the members beside them (TS2411), or one ``Record``."""
@@ -268,8 +281,7 @@ class Printer:
             if index.is_mapped:
                 found.append(f"[k in {index.key}]{'' if index.is_required else '?'}: {text}")
             elif not lines and index.key == "string":
-                # An alias may refer to itself through an index signature, not through Record (TS2456).
-                found.append(f"[k: string]: {text}" if _OPEN in text else f"Record<string, {text}>")
+                found.append(f"{_RECORD}{text}{_END_RECORD}")
             elif not lines:
                 found.append(f"[k: {index.key}]: {text}")
             else:
@@ -279,21 +291,22 @@ class Printer:
     # -- nodes ------------------------------------------------------------------------------------------------------
 
     def _mark(self, node_type: Type, hint: str, reader: Reader) -> str:
-        node = self._by_identity.get(id(node_type))
-        if node is None:
+        known = self._by_identity.get(id(node_type))
+        if known is None:
             name = reader.name_of(node_type) or hint
-            node = self._same(node_type, name)
+            node = self._same(node_type, name, reader)
             if node is None:
-                if len(self.nodes) >= MAX_NODES:
+                if len(self.nodes) >= self._max_nodes:
                     return "unknown"
                 node = Node(len(self.nodes), node_type, name, self._depth, reader)
                 self.nodes.append(node)
-                self._by_hint.setdefault(name, []).append(node)
-            self._by_identity[id(node_type)] = node
-        return f"{_OPEN}{node.number}{_CLOSE}"
+                self._by_hint.setdefault((reader, name), []).append(node)
+            known = self._by_identity[id(node_type)] = node_type, node  # the type is kept, so that its id stays its own
+        return f"{_OPEN}{known[1].number}{_CLOSE}"
 
-    def _same(self, node_type: Type, name: str) -> Node | None:
-        for node in self._by_hint.get(name, ())[:8]:
+    def _same(self, node_type: Type, name: str, reader: Reader) -> Node | None:
+        """Return a node of the same document that looks the same (schemas of two documents may refer to two things)."""
+        for node in self._by_hint.get((reader, name), ())[:8]:
             try:
                 if node.type == node_type:
                     return node
@@ -303,20 +316,55 @@ class Printer:
 
     # -- marks ------------------------------------------------------------------------------------------------------
 
-    def resolve(self, roots: list[str], rename: Callable[[str], str]) -> tuple[list[str], list[str], list[Node]]:
+    def resolve(self, roots: list[str]) -> tuple[list[str], list[str], list[Node]]:
         """Put names and bodies in place of marks: the roots' text, the named types' text, and the folded nodes."""
         order = self._count_uses(roots)
-        taken: set[str] = set()
+        taken = set(self._taken)
         named: list[Node] = []
         folded: list[Node] = []
         for node in order:
             is_named = node.body is not None and (node.is_recursive or (node.uses > 1 and node.cost > 6))
             if node.body is None or is_named:
-                node.name = _unique(_type_name(rename(node.hint)), taken)
+                node.name = _unique(_type_name(node.hint), taken)
                 (named if is_named else folded).append(node)
-        texts = [self._fill(root) for root in roots]
-        types = [f"type {node.name} = {self._fill(node.body or '')}" for node in named]
+        # An alias may refer to itself through an index signature, not through Record (TS2456).
+        record = ("{ [k: string]: ", " }") if any(node.is_recursive for node in named) else ("Record<string, ", ">")
+        texts = [_with_records(self._fill(root), record) for root in roots]
+        types = [_with_records(f"type {node.name} = {self._fill(node.body or '')}", record) for node in named]
         return texts, types, folded
+
+    def merge(self, roots: list[str]) -> list[str]:
+        """Let nodes that mean the same share one body, across documents, and return the roots so rewritten.
+
+        Two nodes are the same when their text is and their children are: colours are refined until no colour splits,
+        which also settles types that contain themselves.
+        """
+        children = [[child.number for child in self.marks_in(node.body or "")] for node in self.nodes]
+        own = [
+            f"{node.precedence}{_MARK.sub(_CLOSE, node.body)}" if node.body is not None else f"{_OPEN}{node.number}"
+            for node in self.nodes
+        ]
+        numbers: dict[object, int] = {}
+        colours = [numbers.setdefault(text, len(numbers)) for text in own]
+        count = 0
+        while len(numbers) != count:
+            count = len(numbers)
+            numbers = {}
+            colours = [
+                numbers.setdefault((colours[at], *(colours[child] for child in below)), len(numbers))
+                for at, below in enumerate(children)
+            ]
+        first: dict[int, int] = {}
+        for at, colour in enumerate(colours):
+            first.setdefault(colour, at)
+
+        def rewritten(text: str) -> str:
+            return _MARK.sub(lambda mark: f"{_OPEN}{first[colours[int(mark[1])]]}{mark[2]}", text)
+
+        for node in self.nodes:
+            if node.body is not None:
+                node.body = rewritten(node.body)
+        return [rewritten(root) for root in roots]
 
     def _count_uses(self, roots: list[str]) -> list[Node]:
         order: list[Node] = []
@@ -326,14 +374,12 @@ class Printer:
             node.is_recursive = False
             node.name = ""
         # Depth first, with the path beside it: a node met on its own path is recursive.
-        stack: list[tuple[Node | None, bool]] = []
+        stack: list[tuple[Node, bool]] = []
         path: set[int] = set()
         for root in roots:
             stack.extend((node, False) for node in reversed(self.marks_in(root)))
             while stack:
                 node, is_leaving = stack.pop()
-                if node is None:
-                    continue
                 if is_leaving:
                     path.discard(node.number)
                     continue
@@ -377,6 +423,10 @@ class Printer:
         return "".join(pieces)
 
 
+def _with_records(text: str, record: tuple[str, str]) -> str:
+    return text.replace(_RECORD, record[0]).replace(_END_RECORD, record[1])
+
+
 def _in_list(text: str, precedence: int) -> str:
     """Return ``text`` as the item of an array or the operand of ``&``: in parentheses where they are needed."""
     if precedence == 3:  # one mark: parentheses are decided when it is filled
@@ -401,6 +451,20 @@ def _widened(text: str, precedence: int, shape: Shape, lines: list[str], index: 
 
 def _is_plain(name: str) -> bool:
     return property_name(name) == name
+
+
+def _rank(member: Member, *, keeps_required: bool) -> int:
+    if keeps_required and member.is_required:
+        return 0
+    return 2 if member.name.endswith(("_url", "Url", "_links", "Links", "_href", "Href")) else 1
+
+
+def _fitting(names: list[str], allowance: int) -> list[str]:
+    for count, name in enumerate(names):
+        allowance -= estimate_tokens(name)
+        if allowance < 0:
+            return names[:count]
+    return names
 
 
 def _in_comment(text: str) -> str:

@@ -26,7 +26,7 @@ _SPACE = re.compile(r"\s+")
 _DIRECTIVE = re.compile(r"@(?=ts-)", re.IGNORECASE)  # `@ts-expect-error` acts from inside a comment
 _PLAIN_NAME = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*\Z")
 _SENTENCE_END = re.compile(r"(?<!\be\.g)(?<!\bi\.e)(?<!\betc)(?<!\bvs)[.!?。](?=\s|$)|\n\s*\n|\n\s*[-*#`]")
-_PIECE = re.compile(r"[A-Z]?[a-z]{1,9}|[A-Z]{1,4}|[0-9]{1,3}|[^\sA-Za-z0-9]{1,3}|[^\x00-\x7f]")
+_PIECE = re.compile(r"[^\x00-\x7f]|[A-Z]?[a-z]{1,8}|[A-Z]{1,2}|[0-9]{1,3}|[^\sA-Za-z0-9_]{1,3}")
 
 
 def prose(text: str, max_chars: int) -> str:

@@ -18,6 +18,7 @@ class Tool:
     """A callable offered to the model: its real name, its schemas and what it says about itself.
 
     Treated as a value: the mappings must not change afterwards. Two tools are equal when their content is.
+    ``is_output_learned`` marks an output schema that was learned from results instead of given by the server.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Tool:
     title: str | None = None
     output_schema: Mapping[str, JsonValue] | None = None
     annotations: Mapping[str, JsonValue] | None = None
+    is_output_learned: bool = False
     _digest: list[str] = field(default_factory=list, init=False, repr=False)
 
     @property
@@ -39,6 +41,7 @@ class Tool:
                 self.title,
                 self.output_schema,
                 self.annotations,
+                self.is_output_learned,
             ]
             try:
                 text = json.dumps(content, default=dict, separators=(",", ":"))
