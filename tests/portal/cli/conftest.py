@@ -1,0 +1,51 @@
+"""The command line as a person uses it: a process of its own, with what it printed and how it ended."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """A command that has ended; the error output is on one line, so that its wrapping does not matter."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Portico(Protocol):
+    """Runs ``portico`` with arguments in an empty folder, with no PORTICO_ variable of whoever runs the tests."""
+
+    def __call__(self, *arguments: str, environ: Mapping[str, str] | None = None, stdin: str = "") -> Done: ...
+
+
+@pytest.fixture
+def portico(tmp_path: Path) -> Portico:
+    def run(*arguments: str, environ: Mapping[str, str] | None = None, stdin: str = "") -> Done:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("PORTICO_")}
+        done = subprocess.run(
+            [sys.executable, "-m", "portico", *arguments],
+            check=False,
+            capture_output=True,
+            text=True,
+            input=stdin,
+            timeout=TIMEOUT_S,
+            cwd=tmp_path,
+            env={**inherited, **(environ or {})},
+        )
+        return Done(code=done.returncode, out=done.stdout, err=" ".join(done.stderr.split()))
+
+    return run
