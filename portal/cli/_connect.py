@@ -10,7 +10,7 @@ from portal._config import DEFAULT_PORTAL, Config
 from portal._suggestion import listing, nearest
 from portal.cli._clients import ALIASES, CLIENTS, Target, snippet_for
 from portal.cli._failures import UsageError
-from portal.cli._options import (  # noqa: TC001 -- typer reads them
+from portal.cli._options import (
     AsJson,
     ConfigPath,
     Debug,
@@ -18,6 +18,7 @@ from portal.cli._options import (  # noqa: TC001 -- typer reads them
     McpConfigPath,
     Port,
     PortalId,
+    check_portal,
 )
 from portal.cli._output import print_json
 
@@ -45,7 +46,8 @@ def connect(
         return
     _check_client(client)
     settings = Config.from_env(config=config, mcp_config=mcp_config, host=host, port=port)
-    target = Target(url=_endpoint(settings, portal), needs_token=settings.token is not None)
+    check_portal(settings, portal)
+    target = Target(url=settings.endpoint(portal), needs_token=settings.token is not None)
     snippet = snippet_for(client, target)
     if as_json:
         print_json({"url": target.url, "place": snippet.place, "text": snippet.text, "notes": [*snippet.notes]})
@@ -61,11 +63,3 @@ def _check_client(client: str) -> None:
         near = nearest(client, [*CLIENTS, *ALIASES])
         hint = f'did you mean "{near}"?' if near else f"known: {listing(CLIENTS)}."
         raise UsageError(f'there are no instructions for a client named "{client}": {hint}')
-
-
-def _endpoint(config: Config, portal_id: str) -> str:
-    try:
-        return config.endpoint(portal_id)
-    except KeyError:
-        known = listing(portal.id for portal in config.portals)
-        raise UsageError(f'no portal has the id "{portal_id}": configured: {known}.') from None

@@ -14,7 +14,14 @@ from engine import Catalog, Engine, UpstreamError
 from portal._config import DEFAULT_PORTAL, Config
 from portal._text_file import read_text_file
 from portal.cli._failures import BAD_INPUT, FAILED, UsageError
-from portal.cli._options import AsJson, ConfigPath, Debug, McpConfigPath, PortalId  # noqa: TC001 -- typer reads them
+from portal.cli._options import (
+    AsJson,
+    ConfigPath,
+    Debug,
+    McpConfigPath,
+    PortalId,
+    check_portal,
+)
 from portal.cli._output import note, print_json, start_logging
 from sandbox import Sandbox, SandboxConfig
 
@@ -44,6 +51,7 @@ def exec_program(
         raise UsageError("--demo excludes --config and --mcp-config: choose one.")
     if demo or config is not None or mcp_config is not None:
         settings = Config.from_env(config=config, mcp_config=mcp_config)
+        check_portal(settings, portal)
         answer = anyio.run(_run_with_tools, source, settings, portal)
     else:
         answer = anyio.run(_run_alone, source)

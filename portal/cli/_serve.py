@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import anyio
 import typer
-from portal._portal import serve as serve_portal
 
 from portal._config import Config
+from portal._portal import serve as serve_portal
 from portal.cli._options import AsJson, ConfigPath, Debug, Host, McpConfigPath, Port  # noqa: TC001 -- typer reads them
 from portal.cli._output import plural, start_logging
 

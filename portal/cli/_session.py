@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 import anyio
-from portal._portal import Portal
 
+from portal._portal import Portal
 from portal.cli._failures import BAD_INPUT, FAILED
 from portal.cli._output import note, plural
 

@@ -9,9 +9,15 @@ import anyio
 import typer
 
 from portal._config import DEFAULT_PORTAL, Config
-from portal._suggestion import listing, nearest
-from portal.cli._failures import UsageError
-from portal.cli._options import AsJson, ConfigPath, Debug, McpConfigPath, PortalId  # noqa: TC001 -- typer reads them
+from portal.cli._options import (
+    AsJson,
+    ConfigPath,
+    Debug,
+    McpConfigPath,
+    PortalId,
+    check_portal,
+    check_server,
+)
 from portal.cli._output import note, print_json, start_logging
 from portal.cli._session import exit_code, faults, opened
 from typegen import declare_module
@@ -36,11 +42,13 @@ def types(
     """
     start_logging(is_debug=debug, level=logging.ERROR)
     settings = Config.from_env(config=config, mcp_config=mcp_config)
-    catalog, statuses = anyio.run(_catalog, settings, portal)
+    check_portal(settings, portal)
     if server is not None:
-        _check_server(server, [status.id for status in statuses])
-        statuses = tuple(status for status in statuses if status.id == server)
-    entries = [entry for entry in catalog.tools.values() if server is None or entry.server_id == server]
+        check_server(settings, server)
+    catalog, statuses = anyio.run(_catalog, settings, portal)
+    wanted = {member.id for member in settings.portal(portal).servers} if server is None else {server}
+    statuses = tuple(status for status in statuses if status.id in wanted)
+    entries = [entry for entry in catalog.tools.values() if entry.server_id in wanted]
     if as_json:
         print_json({entry.identifier: catalog.declaration(entry).text for entry in entries})
     else:
@@ -53,10 +61,3 @@ def types(
 async def _catalog(config: Config, portal_id: str) -> tuple[Catalog, tuple[ServerStatus, ...]]:
     async with opened(config) as portal:
         return portal.catalog(portal_id), portal.fleet.status()
-
-
-def _check_server(server_id: str, known: list[str]) -> None:
-    if server_id not in known:
-        near = nearest(server_id, known)
-        hint = f'did you mean "{near}"?' if near else f"configured: {listing(known)}."
-        raise UsageError(f'no server has the id "{server_id}": {hint}')
