@@ -79,11 +79,14 @@ $(STAMPS)/dev: requirements-dev.lock | $(STAMPS)/run
 	@touch $@
 
 # An editable install, so that a change of Python source needs nothing. It builds sandbox/guest.wasm, and again when the
-# guest's sources change or the file is gone.
+# guest's sources change or the file is gone. pip hides what a build prints, or shows a thousand lines: the guest's own
+# lines are picked out, and all of it is shown when the build fails.
 $(STAMPS)/portico: pyproject.toml $(GUEST_SOURCES) $(if $(wildcard sandbox/guest.wasm),,FORCE) | $(STAMPS)/run
-	@echo "Installing portico and building its guest (the first time takes a few minutes) ..."
-	$(PIP) install --quiet --no-deps --editable .
-	@touch $@
+	@echo "Installing portico; its guest is compiled the first time, which takes a minute or more ..."
+	@rm -f $@
+	@( $(PIP) install --verbose --no-deps --editable . && touch $@ ) 2>&1 | tee $(STAMPS)/portico.log \
+	  | awk '/guest: / { sub(/^.*guest: /, "  "); print; fflush() }'
+	@test -e $@ || { cat $(STAMPS)/portico.log; exit 1; }
 
 $(STAMPS)/npm: package-lock.json | $(STAMPS)/dev
 	@echo "Installing the npm programs that the tests run ..."

@@ -7,15 +7,15 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
 from typing import TYPE_CHECKING
 
-import httpx
+import anyio
 import yaml
+from mcp.client import Client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PORTICO = Path(sys.executable).parent / "portico"
 START_TIMEOUT_S = 60.0  # real servers start behind it, on a machine that may be busy
 STOP_TIMEOUT_S = 20.0
-POLL_S = 0.05  # the readiness of another process is asked for, as an orchestrator does
+POLL_S = 0.05  # how often a portal is asked whether it has tried all of its servers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +91,7 @@ def serving(
     ):
         try:
             origin = announced_origin(process, log)
-            wait_until_ready(f"{origin}/readyz", log)
+            anyio.run(until_settled, f"{origin}/mcp")
             yield RunningPortal(url=f"{origin}/mcp", log=log, pid=process.pid)
         finally:
             process.terminate()
@@ -115,10 +115,10 @@ def announced_origin(process: subprocess.Popen[bytes], log: Path) -> str:
     return str(json.loads(line)["origin"])
 
 
-def wait_until_ready(url: str, log: Path) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline:
-        if httpx.get(url, timeout=STOP_TIMEOUT_S).is_success:
-            return
-        time.sleep(POLL_S)
-    raise AssertionError(f"portico serve is not ready:\n{log.read_text()}")
+async def until_settled(url: str) -> None:
+    """Ask the portal for its servers until none of them is still being tried."""
+    with anyio.fail_after(START_TIMEOUT_S):
+        async with Client(url) as client:
+            # Another process gives no event to wait on: it is asked until it has tried every server.
+            while ": waiting" in str(await client.call_tool("portal_list_servers", {})):  # noqa: ASYNC110
+                await anyio.sleep(POLL_S)
