@@ -39,7 +39,7 @@ class UnawaitedCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What a run used: ``wall_s`` leaves out paused time, ``memory_bytes`` is the size its linear memory grew to."""
+    """What a run used: ``wall_s`` leaves out paused time, ``memory_bytes`` is what its heap held at the end."""
 
     cpu_s: float
     wall_s: float

@@ -12,7 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from sandbox._frames import Cause, encode_tick
+from sandbox._frames import Cause, encode_failed, encode_tick
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,7 +95,7 @@ class Watchdog:
         left_s = (turn.cpu_limit_ns - cpu_ns) / 1e9
         now = time.monotonic()
         if turn.interrupted_at is not None:
-            self._escalate(turn, now - turn.interrupted_at)
+            self._escalate(turn, now - turn.interrupted_at, cpu_us=cpu_ns // 1_000)
         elif left_s <= 0 or turn.run in self._link.stopped:
             turn.cause = Cause.CPU if left_s <= 0 else Cause.STOPPED
             turn.interrupted_at = now
@@ -109,9 +109,12 @@ class Watchdog:
         except (EOFError, OSError):
             os._exit(0)
 
-    def _escalate(self, turn: _Watched, since_s: float) -> None:
+    def _escalate(self, turn: _Watched, since_s: float, *, cpu_us: int) -> None:
         if since_s >= _EXIT_AFTER_S:
-            if turn is self._turn:
+            if turn is self._turn:  # this run is told why; those beside it are lost, or started again
+                cause = turn.cause or Cause.STOPPED
+                failed = encode_failed(turn.run, cause, cpu_us=cpu_us, memory_bytes=0, is_answer=True)
+                self._link.send_if_free(failed)
                 os._exit(LOST_CONTROL)
         elif since_s >= _EPOCH_AFTER_S and turn is self._turn:
             self._raise_epoch()

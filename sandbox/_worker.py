@@ -14,6 +14,7 @@ import os
 import socket
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -157,7 +158,7 @@ class Worker:
             wake_at_us, run_id = heapq.heappop(timers)
             run = self._runs.get(run_id)
             if run is not None and run.wake_at_us == wake_at_us:
-                self._advance(run, lambda run=run: run.isolate.settle(b"[]", clock_us=run.clock_us()), is_answer=False)
+                self._advance(run, partial(_wake, run), is_answer=False)
 
     def _until_next_timer_s(self) -> float | None:
         if not self._timers:
@@ -171,47 +172,47 @@ class Worker:
             return
         began_ns = time.thread_time_ns()
         self._watchdog.enter(run.id, run.isolate, cpu_used_us=run.cpu_us, cpu_limit_us=run.cpu_limit_us)
-        failure: Cause | None = None
+        cause: Cause | None = None
+        logs: tuple[bytes, ...] = ()
         turn: Turn | None = None
         try:
             turn = step()
         except IsolateTrap as trap:
-            failure = _CAUSE_OF_TRAP.get(trap.kind, Cause.TRAP)
+            cause, logs = _CAUSE_OF_TRAP.get(trap.kind, Cause.TRAP), trap.logs
         except ProtocolError:
-            failure = Cause.PROTOCOL
+            cause = Cause.PROTOCOL
         except MemoryError:
-            failure = Cause.WORKER
+            cause = Cause.WORKER
         interrupted = self._watchdog.leave()
         run.cpu_us += (time.thread_time_ns() - began_ns) // 1_000
-        if turn is None:
-            self._end_without_record(run, interrupted or failure or Cause.TRAP, is_answer=is_answer)
-        else:
-            self._report(run, turn, interrupted, is_answer=is_answer)
+        if turn is not None:
+            self._report(run, turn, is_answer=is_answer)
+            return
+        if logs:
+            self._send_turn(run, [(Tag.LOG, record) for record in logs], is_answer=False)
+        self._end_without_record(run, interrupted or cause or Cause.TRAP, is_answer=is_answer)
 
-    def _report(self, run: _Run, turn: Turn, interrupted: Cause | None, *, is_answer: bool) -> None:
+    def _report(self, run: _Run, turn: Turn, *, is_answer: bool) -> None:
         run.calls_out += len(turn.calls)
         run.wake_at_us = None if turn.wake_at_us is None else turn.wake_at_us - run.clock_ahead_us
-        cause = interrupted if turn.end is None or _is_interrupted(turn.end) else None
-        if cause is None and turn.end is None and not run.calls_out and run.wake_at_us is None:
-            cause = Cause.UNSETTLED
         records = [(Tag.LOG, record) for record in turn.logs] + [(Tag.CALL, record) for record in turn.calls]
-        if turn.end is not None and cause is None:
-            records.append((Tag.END, turn.end))
-        if records or (is_answer and cause is None):
-            for frame in frames.encode_turn(
-                run.id,
-                records,
-                cpu_us=run.cpu_us,
-                memory_bytes=run.isolate.memory_used,
-                is_answer=is_answer and cause is None,
-            ):
-                self._link.send(frame)
-        if cause is not None:
-            self._end_without_record(run, cause, is_answer=is_answer)
-        elif turn.end is not None:
+        if turn.end is not None:
+            self._send_turn(run, [*records, (Tag.END, turn.end)], is_answer=is_answer)
             self._discard(run.id)
+            return
+        is_stuck = not run.calls_out and run.wake_at_us is None
+        if records or (is_answer and not is_stuck):
+            self._send_turn(run, records, is_answer=is_answer and not is_stuck)
+        if is_stuck:
+            self._end_without_record(run, Cause.UNSETTLED, is_answer=is_answer)
         elif run.wake_at_us is not None:
             heapq.heappush(self._timers, (run.wake_at_us, run.id))
+
+    def _send_turn(self, run: _Run, records: list[tuple[Tag, bytes]], *, is_answer: bool) -> None:
+        for frame in frames.encode_turn(
+            run.id, records, cpu_us=run.cpu_us, memory_bytes=run.isolate.memory_used, is_answer=is_answer
+        ):
+            self._link.send(frame)
 
     def _end_without_record(self, run: _Run, cause: Cause, *, is_answer: bool) -> None:
         memory_bytes = run.isolate.memory_used
@@ -228,9 +229,8 @@ class Worker:
             run.isolate.close()
 
 
-def _is_interrupted(end: bytes) -> bool:
-    """Whether the guest's own end record says that the interrupt flag ended the program."""
-    return end.startswith(b'{"error":{"name":"LimitError"') and b'"limit":"interrupt"' in end[:200]
+def _wake(run: _Run) -> Turn:
+    return run.isolate.settle(b"[]", clock_us=run.clock_us())
 
 
 def _monotonic_us() -> int:
