@@ -1,7 +1,7 @@
 """The MCP server that clients meet: many upstream servers behind one endpoint, with code mode.
 
-``async with Portal(config) as portal`` opens upstreams, sandbox and endpoint; ``serve`` does that and listens. The names
-are loaded when they are used, so that a command that needs none of them starts quickly.
+``async with Portal(config) as portal`` opens upstreams, sandbox and endpoint; ``serve`` does that and listens. The
+names are loaded when they are used, so that a command that needs none of them starts quickly.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
     from portal._config import Config, PortalConfig
-    from portal._server import PortalServer
+    from portal._server import ServedPortal
 
 MAX_BODY_BYTES: Final = 4 * 2**20
 """One request: the arguments of one tool call, or a program, which is bounded further on its own."""
@@ -36,7 +36,7 @@ EXPOSED_HEADERS: Final = ("Mcp-Session-Id", "Mcp-Protocol-Version", "WWW-Authent
 class Endpoint:
     """One portal over Streamable HTTP, every protocol version on one path. An ASGI application."""
 
-    def __init__(self, portal: PortalServer, config: PortalConfig) -> None:
+    def __init__(self, portal: ServedPortal, config: PortalConfig) -> None:
         self._config = config
         self._portal = portal
         self._manager = StreamableHTTPSessionManager(
@@ -98,7 +98,7 @@ class Endpoint:
 class HttpFace:
     """The whole ASGI application of a portal process, and the task that serves behind it."""
 
-    def __init__(self, config: Config, portals: Mapping[str, PortalServer], *, is_ready: Callable[[], bool]) -> None:
+    def __init__(self, config: Config, portals: Mapping[str, ServedPortal], *, is_ready: Callable[[], bool]) -> None:
         self._endpoints = [Endpoint(portals[portal.id], portal) for portal in config.portals]
         self._is_ready = is_ready
         self._is_draining = False

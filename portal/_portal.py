@@ -15,7 +15,7 @@ from portal._fleet import Caller, Fleet
 from portal._http import HttpFace
 from portal._redaction import Redactor, redacted_logs
 from portal._serve import listen, serve_app
-from portal._server import LOCAL_USER, PortalServer
+from portal._server import LOCAL_USER, ServedPortal
 from sandbox import Limits, Sandbox, SandboxConfig
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ class Portal:
         self.fleet = Fleet(config.servers, on_change=self._on_change)
         self._sandbox = sandbox
         self._stack = AsyncExitStack()
-        self._servers: dict[str, PortalServer] = {}
+        self._servers: dict[str, ServedPortal] = {}
+        self._engine: Engine | None = None
         self._face: HttpFace | None = None
         self._has_changed = anyio.Event()
         self._is_closed = False
@@ -57,9 +58,9 @@ class Portal:
             sandbox = self._sandbox
             if sandbox is None:
                 sandbox = await stack.enter_async_context(Sandbox(_sandbox_config(self.config)))
-            engine = Engine(sandbox, limits=_engine_limits(self.config.limits))
+            engine = self._engine = Engine(sandbox, limits=_engine_limits(self.config.limits))
             self._servers = {
-                portal.id: PortalServer(config=portal, fleet=self.fleet, engine=engine)
+                portal.id: ServedPortal(config=portal, fleet=self.fleet, engine=engine)
                 for portal in self.config.portals
             }
             self._face = HttpFace(self.config, self._servers, is_ready=lambda: not self._is_closed)
@@ -81,6 +82,14 @@ class Portal:
     def app(self) -> Starlette:
         """The ASGI application; it serves while the portal is open."""
         return self._open_face().app
+
+    @property
+    def engine(self) -> Engine:
+        """What runs programs, over ``catalog`` and through ``invoker``; it works while the portal is open."""
+        self._open_face()
+        if self._engine is None:
+            raise RuntimeError("the portal is not open")
+        return self._engine
 
     def catalog(self, portal_id: str = DEFAULT_PORTAL) -> Catalog:
         """Return the tools that a program of this portal may call now. Raises ``KeyError`` for an unknown portal."""

@@ -68,7 +68,7 @@ class _Request:
     is_modern: bool
 
 
-class PortalServer:
+class ServedPortal:
     """One portal as an MCP server, for every client and every protocol version at once. ``server`` is the SDK's."""
 
     def __init__(self, *, config: PortalConfig, fleet: Fleet, engine: Engine) -> None:

@@ -34,6 +34,8 @@ LAST_RETRY_S: Final = 60.0
 """Retries double from the first to the last; a refusal that only a person can lift starts at the last."""
 STEADY_S: Final = 30.0
 """A session that lasted so long was a good one: the next retry starts from the first again."""
+RESYNC_S: Final = 1.0
+"""The least time between two lists: a burst of announcements costs the first and one more."""
 PROBE_S: Final = 1.0
 """A call to an upstream in error starts a new attempt at once, at most this often."""
 PROBE_WAIT_S: Final = 10.0
@@ -167,7 +169,9 @@ class Upstream:
     async def _live_session(self) -> UpstreamSession:
         """Return the open session; where there is none, start an attempt to open one and wait for it."""
         if self._session is None and not self._stop.is_set():
-            if self._status == "error" and time.monotonic() - self._last_attempt >= PROBE_S:
+            if self._status == "waiting":
+                self._retry_now.set()
+            elif time.monotonic() - self._last_attempt >= PROBE_S:
                 self._settled = anyio.Event()
                 self._retry_now.set()
             with anyio.move_on_after(PROBE_WAIT_S):
@@ -219,8 +223,9 @@ class Upstream:
                 return
             except UpstreamFailure as failure:
                 logger.warning("%s: the tools could not be listed again: %s", self.config.id, failure.message)
-                continue
-            self._on_change()
+            else:
+                self._on_change()
+            await anyio.sleep(RESYNC_S)
 
     async def _subscribe(self, session: UpstreamSession) -> None:
         """Hold a subscription to tool changes open (MCP 2026-07-28), again and again while the session lasts."""
