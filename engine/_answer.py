@@ -15,6 +15,7 @@ from engine._failure import failure_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from engine._catalog import Catalog
     from engine._limits import EngineLimits
     from engine._records import CallFact, RunRecord
     from sandbox import LogLine, Outcome
@@ -47,6 +48,7 @@ def write_answer(
     outcome: Outcome,
     *,
     source: str,
+    catalog: Catalog,
     calls: Sequence[CallFact],
     emitted: Sequence[JsonObject],
     run_id: str,
@@ -64,7 +66,7 @@ def write_answer(
     is_cut = False
     logs = _log_text(outcome.logs, limits.log_chars)
     if outcome.error is not None:
-        parts.append(failure_text(outcome.error, source=source))
+        parts.append(failure_text(outcome.error, source=source, catalog=catalog))
         parts.extend(calls_text(calls))
     elif outcome.value is not None:
         room = max(limits.answer_chars - len(logs), limits.answer_chars // 2)

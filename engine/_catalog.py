@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerTools:
     """One server as its portal knows it: its id, how it is, and the tools that it offers now.
@@ -67,6 +66,9 @@ class Catalog:
             for tool in server.tools
         ]
         self.tools: Mapping[str, CatalogTool] = MappingProxyType({entry.identifier: entry for entry in entries})
+        self._by_place: Mapping[tuple[object, object], CatalogTool] = {
+            (entry.server_id, entry.name): entry for entry in entries
+        }
         self._declarations: dict[str, Declaration] = {}
         self._checks: dict[str, ArgumentCheck] = {}
 
@@ -117,6 +119,10 @@ class Catalog:
             return exact
         folded = self._folded.get(fold_name(name), ())
         return folded[0] if len(folded) == 1 else None
+
+    def at(self, server_id: object, name: object) -> CatalogTool | None:
+        """Return the tool ``name`` of the server ``server_id``, or None."""
+        return self._by_place.get((server_id, name))
 
     def nearest(self, name: str, *, limit: int = 3) -> list[str]:
         """Return the identifiers that look most like ``name``."""

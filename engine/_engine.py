@@ -85,6 +85,7 @@ class Engine:
         written = write_answer(
             outcome,
             source=source,
+            catalog=catalog,
             calls=host_calls.calls,
             emitted=host_calls.emitted,
             run_id=run_id,

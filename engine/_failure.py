@@ -19,6 +19,7 @@ from sandbox import (
 )
 
 if TYPE_CHECKING:
+    from engine._catalog import Catalog
     from sandbox import GuestError
 
 _LINE_CHARS = 160
@@ -36,11 +37,11 @@ _ADVICE: tuple[tuple[type[GuestError], str], ...] = (
 )
 
 
-def failure_text(error: GuestError, *, source: str) -> str:
-    """Write one failure, as in ``ToolError at 6:9: 403 Resource not accessible``, with the line it happened on."""
+def failure_text(error: GuestError, *, source: str, catalog: Catalog) -> str:
+    """Write one failure, as in ``ToolError at 6:9: github_create_comment: 403 Forbidden``, with the line it was on."""
     where = f" at {error.line}:{error.column}" if error.line is not None else ""
     message = error.message if len(error.message) <= _MESSAGE_CHARS else f"{error.message[:_MESSAGE_CHARS]}…"
-    text = f"{error_name(error)}{where}: {message}"
+    text = f"{error_name(error)}{where}: {_tool_prefix(error, catalog)}{message}"
     shown = _source_line(error, source)
     advice = next((words for kind, words in _ADVICE if isinstance(error, kind)), "")
     return "\n".join(part for part in (text, shown, advice) if part)
@@ -55,6 +56,14 @@ def error_name(error: GuestError) -> str:
     if isinstance(error, LimitExceeded):
         return f"Stopped ({error.limit} limit)"
     return "Stopped"
+
+
+def _tool_prefix(error: GuestError, catalog: Catalog) -> str:
+    """Name the tool of an uncaught ``ToolError`` as the program calls it, where its message does not."""
+    if not isinstance(error, ProgramError):
+        return ""
+    entry = catalog.at(error.fields.get("server"), error.fields.get("tool"))
+    return f"{entry.identifier}: " if entry and not error.message.startswith(entry.identifier) else ""
 
 
 def _source_line(error: GuestError, source: str) -> str:

@@ -81,7 +81,7 @@ async def test_search_and_describe_answers_are_typescript(run: Run) -> None:
     assert "tracker_create_comment(" in found.text
     assert not found.text.startswith("[")
     assert "tracker_get_issue(" in described.text
-    assert '"short" | "full"' in described.text
+    assert '"short"|"full"' in described.text
 
 
 async def test_a_long_list_is_cut_between_items_and_the_whole_of_it_stays_within_reach(run: Run) -> None:

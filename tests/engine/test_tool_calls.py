@@ -62,13 +62,13 @@ async def test_a_failed_call_throws_a_tool_error_that_the_program_can_catch(run:
         "}"
     )
 
-    assert written.text == '[true,true,"ToolError","tracker","get_issue","get_issue: 404 no issue 9999"]'
+    assert written.text == '[true,true,"ToolError","tracker","get_issue","404 no issue 9999"]'
 
 
 async def test_an_unreachable_server_is_a_tool_error_with_its_code(run: Run) -> None:
     written = await run("try { await codemode.my_files_broken() } catch (e) { return [e.code, e.message] }")
 
-    assert written.text == '["unreachable","broken: no connection"]'
+    assert written.text == '["unreachable","no connection"]'
 
 
 async def test_an_unknown_tool_names_the_nearest_and_reaches_no_server(run: Run, upstream: Upstream) -> None:
@@ -124,7 +124,7 @@ async def test_a_failed_run_says_which_calls_completed_and_which_changes_were_ma
     )
 
     assert written.text.splitlines() == [
-        "ToolError at 3:18: create_comment: 403 Resource not accessible",
+        "ToolError at 3:18: tracker_create_comment: 403 Resource not accessible",
         "  3 | await codemode.tracker_create_comment({id, text: 'hi'});",
         "27 calls ok, 1 failed. Changes made: tracker_create_comment x26.",
     ]
