@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from sandbox._limits import Limits
     from sandbox._transcript import Transcript
 
+MEMORY_MESSAGE = "the program needed more than {max} bytes of memory; keep fewer results at a time, or less of each"
+STACK_MESSAGE = "calls, or the nesting of something parsed or written, went too deep; look for recursion without an end"
+
 
 def error_of(cause: Cause, limits: Limits, transcript: Transcript) -> GuestError | HostError:
     """Return the error: the program's for what it did, ours for the rest."""
@@ -41,16 +44,14 @@ def _cpu(limits: Limits, transcript: Transcript) -> GuestError:
 
 def _memory(limits: Limits, _: Transcript) -> GuestError:
     return MemoryLimitExceeded(
-        f"the program needed more than {limits.memory_bytes} bytes of memory",
+        MEMORY_MESSAGE.format(max=limits.memory_bytes),
         limit="memory_bytes",
         max=limits.memory_bytes,
     )
 
 
 def _stack(_limits: Limits, _: Transcript) -> GuestError:
-    return StackLimitExceeded(
-        "calls, or the nesting of something parsed, went too deep", limit="stack_bytes", max=STACK_BYTES
-    )
+    return StackLimitExceeded(STACK_MESSAGE, limit="stack_bytes", max=STACK_BYTES)
 
 
 def _unsettled(_limits: Limits, _: Transcript) -> GuestError:

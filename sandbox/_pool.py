@@ -147,7 +147,7 @@ class Sandbox:
         while self._waiting:
             self._waiting.popleft().event.set()
         tasks.cancel_scope.cancel()
-        await self._stack.__aexit__(kind, error, trace)
+        await self._stack.aclose()  # the body's own error goes on as it is, not in a group of the tasks'
 
     async def execute(
         self,

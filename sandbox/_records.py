@@ -11,9 +11,9 @@ import json
 from typing import TYPE_CHECKING, cast
 
 from sandbox._calls import HostCall
+from sandbox._causes import MEMORY_MESSAGE, STACK_MESSAGE
 from sandbox._errors import (
     CallLimitExceeded,
-    CpuLimitExceeded,
     GuestError,
     LimitExceeded,
     MemoryLimitExceeded,
@@ -35,16 +35,16 @@ _VALUE, _AFTER_VALUE = b'{"value":', b',"unhandled":['
 _MAX_SOURCE_LINE = 500  # characters; the whole program may be one line
 _MAX_LISTED = 100  # of unhandled rejections, unawaited calls and stack frames
 
-_LIMIT_ERRORS: dict[str, type[LimitExceeded]] = {
-    "cpu_s": CpuLimitExceeded,
-    "memory_bytes": MemoryLimitExceeded,
-    "stack_bytes": StackLimitExceeded,
-    "source_bytes": SourceTooLarge,
-    "call_bytes": CallLimitExceeded,
-    "call_depth": CallLimitExceeded,
-    "calls": CallLimitExceeded,
-    "log_bytes": OutputLimitExceeded,
-    "result_bytes": OutputLimitExceeded,
+# By the limit's name: the error, and what to say where the engine's own words ("out of memory") do not say what to do.
+_LIMIT_ERRORS: dict[str, tuple[type[LimitExceeded], str]] = {
+    "memory_bytes": (MemoryLimitExceeded, MEMORY_MESSAGE),
+    "stack_bytes": (StackLimitExceeded, STACK_MESSAGE),
+    "source_bytes": (SourceTooLarge, ""),
+    "call_bytes": (CallLimitExceeded, ""),
+    "call_depth": (CallLimitExceeded, ""),
+    "calls": (CallLimitExceeded, ""),
+    "log_bytes": (OutputLimitExceeded, ""),
+    "result_bytes": (OutputLimitExceeded, ""),
 }
 
 
@@ -104,10 +104,11 @@ def _read_error(error: JsonObject, source: bytes) -> GuestError:
     name, message = _text(error, "name") or "Error", _text(error, "message")
     line, column = _position(error, "line"), _position(error, "column")
     limit = error.get("limit")
-    if name == "LimitError" and isinstance(limit, str) and limit in _LIMIT_ERRORS:
-        kind = _LIMIT_ERRORS[limit]
-        most, used = _number(error, "max"), _number(error, "used")
-        return kind(message, limit=limit, max=most or 0, used=used, line=line, column=column)
+    if isinstance(limit, str) and limit in _LIMIT_ERRORS:  # the guest's word: the program's own fields are in "fields"
+        kind, own_message = _LIMIT_ERRORS[limit]
+        most, used = _number(error, "max") or 0, _number(error, "used")
+        text = own_message.format(max=most) if own_message else message
+        return kind(text, limit=limit, max=most, used=used, line=line, column=column)
     if error.get("is_syntax") is True:
         return ProgramSyntaxError(message, line=line, column=column, source_line=_source_line(source, line))
     fields = error.get("fields")

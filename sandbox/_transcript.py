@@ -39,7 +39,8 @@ class Transcript:
 
     def take(self, report: Report) -> list[HostCall]:
         """Add a report and return the host calls in it. Raises ``ProtocolError`` when it is not as agreed."""
-        self.cpu_us, self._memory_bytes = report.cpu_us, report.memory_bytes
+        self.cpu_us = report.cpu_us
+        self._memory_bytes = report.memory_bytes or self._memory_bytes  # not known of a turn that trapped
         self._turns += report.is_last
         calls: list[HostCall] = []
         for tag, record in report.records:
