@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from portal._json import JsonValue
     from portal._upstream import ServerStatus
     from portal.showcase._job import Job
     from portal.showcase._showing import CodeRun, DirectRun
@@ -51,7 +52,7 @@ def show_code_run(console: Console, job: Job, code: CodeRun) -> None:
     _heading(console, "... and then sends one program")
     _javascript(console, job.program)
     _heading(console, "The answer")
-    _code(console, json.dumps(code.answer, indent=2, ensure_ascii=False), "json")
+    _code(console, _readable(code.answer), "json")
     console.print()
     console.print(Text(_took(code), style="bold"))
 
@@ -78,7 +79,7 @@ def show_comparison(console: Console, code: CodeRun, direct: DirectRun) -> None:
         console.print(Text("Both ways gave the same answer.", style="green"))
     else:  # a commit was made in between, or the clock went past midnight
         console.print(Text("The direct calls gave another answer:", style="red"))
-        _code(console, json.dumps(direct.answer, indent=2, ensure_ascii=False), "json")
+        _code(console, _readable(direct.answer), "json")
     console.print(Text(_COUNTED, style="dim"), width=_PROSE_COLUMNS)
 
 
@@ -99,6 +100,19 @@ def _took(code: CodeRun) -> str:
     cpu = code.run.get("cpu_ms")
     isolate = f", of which the isolate computed {cpu:.0f} ms" if isinstance(cpu, int | float) else ""
     return f"{calls} tool calls to {kinds} tools by one program, in {code.duration_s * 1000:.0f} ms{isolate}."
+
+
+def _readable(value: JsonValue, indent: str = "") -> str:
+    """Write JSON as a person would: what fits a line is on one."""
+    line = json.dumps(value, ensure_ascii=False)
+    if not value or len(indent) + len(line) <= _PROSE_COLUMNS or not isinstance(value, dict | list):
+        return line
+    deeper = f"{indent}  "
+    if isinstance(value, list):
+        items = [f"{deeper}{_readable(item, deeper)}" for item in value]
+        return "[\n" + ",\n".join(items) + f"\n{indent}]"
+    items = [f"{deeper}{json.dumps(key, ensure_ascii=False)}: {_readable(item, deeper)}" for key, item in value.items()]
+    return "{\n" + ",\n".join(items) + f"\n{indent}}}"
 
 
 def _declarations(console: Console, found: str) -> None:

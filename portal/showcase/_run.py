@@ -92,6 +92,7 @@ async def _demo(
 
         tasks.start_soon(serving)
         await listening.wait()
+        console.print(Text("Starting the servers ..."))
         await portal.wait_ready(_SERVERS_TIMEOUT_S)
         show_servers(console, portal.fleet.status())
         code, direct = await _show(console, config, job)

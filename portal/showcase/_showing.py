@@ -36,6 +36,7 @@ def figures(url: str, code: CodeRun, direct: DirectRun) -> JsonObject:
         "url": url,
         "answer": code.answer,
         "same_answer": code.answer == direct.answer,
+        "found": code.found,
         "run": code.run,
         "code_mode": _way(code.bill, code.duration_s),
         "direct_calls": _way(direct.bill, direct.duration_s),

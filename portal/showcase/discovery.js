@@ -1,4 +1,4 @@
 async () => codemode.search([
-  "commit history", "list components", "search issues", "comments of an issue", "person", "calendar events",
-  "convert time between zones",
-], { limit: 1 })
+  "read the commit log", "list components", "search issues", "list comments", "get person", "list calendar events",
+  "convert time",
+], { limit: 2 })

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -52,6 +53,11 @@ def test_the_program_calls_tools_of_all_three_servers_as_often_as_the_direct_way
 
     assert {name.split("_")[0] for name in run["tools"]} == {"tracker", "repo", "time"}
     assert run["calls"] == run["calls_ok"] == shown["direct_calls"]["calls"] > 20
+
+
+def test_the_program_uses_only_tools_that_its_search_found(shown: dict[str, Any]) -> None:
+    """The cost of finding tools is part of the cost of code mode; none is known from elsewhere."""
+    assert [name for name in shown["run"]["tools"] if f"{name}(" not in shown["found"]] == []
 
 
 def test_code_mode_costs_fewer_tokens_than_direct_calls(shown: dict[str, Any]) -> None:
@@ -107,7 +113,13 @@ def made_to_run() -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
     environ.pop("MAKEFLAGS", None)  # of the make that runs these tests
     environ.pop("MAKELEVEL", None)
     with subprocess.Popen(
-        ["make", "run"], cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True, start_new_session=True
+        ["make", "run"],
+        cwd=ROOT,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     ) as process:
         timer = Timer(START_TIMEOUT_S, process.kill)
         timer.start()
@@ -117,7 +129,7 @@ def made_to_run() -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
         finally:
             timer.cancel()
             if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
+                os.killpg(process.pid, signal.SIGKILL)
                 process.wait(STOP_TIMEOUT_S)
 
 
@@ -132,7 +144,8 @@ async def test_make_run_goes_on_serving_until_it_is_interrupted() -> None:
         async with Client(url) as client:
             tools = (await client.list_tools()).tools
 
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does it: to make and to all that it started
 
         assert [tool.name for tool in tools] == ["code"]
-        assert process.wait(STOP_TIMEOUT_S) is not None
+        assert process.wait(STOP_TIMEOUT_S) != 0  # make says that it was interrupted
+        assert "Traceback" not in output.read()
