@@ -45,7 +45,7 @@ PROGRAMS = (
         name="an async arrow function with a semicolon",
         program="async () => { return (await codemode.tracker_get_issue({ id: 7 })).title; };",
         answer="Issue 7",
-        tokens=2,
+        tokens=3,
     ),
     Written(
         name="a forgotten await",
@@ -55,19 +55,19 @@ PROGRAMS = (
             "[not awaited: codemode.tracker_get_issue at 1:24; "
             "the calls finished, but write await to use what they return]"
         ),
-        tokens=0,
+        tokens=49,
     ),
     Written(
         name="a promise returned without await",
         program="return codemode.tracker_get_issue({ id: 7 }).then(issue => issue.title)",
         answer="Issue 7",
-        tokens=2,
+        tokens=3,
     ),
     Written(
         name="promises inside the returned value",
         program="return { a: codemode.tracker_greet({ name: 'Ada' }), b: [codemode.tracker_greet()] }",
         answer='{"a":"Hello, Ada!","b":["Hello, world!"]}',
-        tokens=0,
+        tokens=16,
     ),
     Written(
         name="a top-level return among statements",
@@ -76,7 +76,7 @@ PROGRAMS = (
             if (!issue.open) return "closed";
             return `${issue.title} is open`;""",
         answer="Issue 7 is open",
-        tokens=0,
+        tokens=5,
     ),
     Written(
         name="fences and prose",
@@ -90,7 +90,7 @@ PROGRAMS = (
 
             It returns the ids.""",
         answer="[1,2]",
-        tokens=0,
+        tokens=5,
     ),
     Written(
         name="the last expression",
@@ -102,26 +102,26 @@ PROGRAMS = (
         name="the console only",
         program="const issue = await codemode.tracker_get_issue({ id: 7 });\nconsole.log(issue.title, issue.votes);",
         answer="Issue 7 0",
-        tokens=0,
+        tokens=5,
     ),
     Written(
         name="camelCase names",
         program="return (await codemode.trackerListIssues({ limit: 1 })).items[0].title",
         answer="Issue 1",
-        tokens=0,
+        tokens=3,
     ),
     Written(
         name="a name in brackets",
         program='return await codemode["tracker_greet"]({ name: "Ada" })',
         answer="Hello, Ada!",
-        tokens=0,
+        tokens=4,
     ),
     Written(
         name="destructured methods",
         program="const { tracker_greet, tracker_get_issue: get } = codemode;\n"
         "return [await tracker_greet(), (await get({ id: 2 })).id]",
         answer='["Hello, world!",2]',
-        tokens=0,
+        tokens=7,
     ),
     Written(
         name="Promise.all over a map",
@@ -130,7 +130,7 @@ PROGRAMS = (
             const issues = await Promise.all(ids.map(id => codemode.tracker_get_issue({ id })));
             return issues.filter(i => i.open).reduce((sum, i) => sum + i.votes, 0);""",
         answer="42",
-        tokens=0,
+        tokens=1,
     ),
     Written(
         name="Promise.allSettled",
@@ -138,7 +138,7 @@ PROGRAMS = (
             const results = await Promise.allSettled([1, 9999].map(id => codemode.tracker_get_issue({ id })));
             return results.map(r => r.status === "fulfilled" ? r.value.title : r.reason.message);""",
         answer='["Issue 1","404 no issue 9999"]',
-        tokens=0,
+        tokens=12,
     ),
     Written(
         name="forEach with an async callback",
@@ -150,7 +150,7 @@ PROGRAMS = (
             });
             return titles;""",
         answer='["Issue 1","Issue 2","Issue 3"]',
-        tokens=0,
+        tokens=13,
     ),
     Written(
         name="for await",
@@ -172,7 +172,7 @@ PROGRAMS = (
             for await (const page of pages(3)) all.push(page.length);
             return all;""",
         answer="[3,3]",
-        tokens=0,
+        tokens=5,
     ),
     Written(
         name="a class",
@@ -196,7 +196,7 @@ PROGRAMS = (
               }
             }""",
         answer="17 23",
-        tokens=0,
+        tokens=3,
     ),
     Written(
         name="a result that is JSON text, parsed once more",
@@ -205,7 +205,7 @@ PROGRAMS = (
             const data = typeof report === "string" ? JSON.parse(report) : report;
             return data.open / (data.open + data.closed);""",
         answer="0.668",
-        tokens=0,
+        tokens=3,
     ),
     Written(
         name="fetch",
@@ -225,14 +225,14 @@ PROGRAMS = (
         name="an import statement",
         program='import fs from "node:fs";\nexport default fs.readFileSync("a");',
         answer="…",
-        tokens=0,
+        tokens=52,
         is_error=True,
     ),
     Written(
         name="process.env",
         program="return process.env.TOKEN",
         answer="ReferenceError at 1:8: process is not defined: there is no process, environment or file system in …",
-        tokens=0,
+        tokens=39,
         is_error=True,
     ),
     Written(
@@ -243,7 +243,7 @@ PROGRAMS = (
             for (const id of [1, 2]) { seen.push((await codemode.tracker_get_issue({ id })).id); await sleep(5); }
             return seen;""",
         answer="[1,2]",
-        tokens=0,
+        tokens=5,
     ),
     Written(
         name="a main function that is called",
@@ -254,26 +254,26 @@ PROGRAMS = (
             }
             main();""",
         answer="Issue 3",
-        tokens=0,
+        tokens=3,
     ),
     Written(
         name="a main function that nobody calls",
         program="async function main() {\n  return (await codemode.tracker_get_issue({ id: 3 })).title;\n}",
         answer="Issue 3",
-        tokens=0,
+        tokens=3,
     ),
     Written(
         name="an immediately invoked function",
         program="(async () => {\n  return (await codemode.tracker_get_issue({ id: 3 })).title;\n})();",
         answer="Issue 3",
-        tokens=0,
+        tokens=3,
     ),
     Written(
         name="a module with a default export",
         program="const id = 3;\n"
         "export default async function run() { return (await codemode.tracker_get_issue({ id })).title }",
         answer="Issue 3",
-        tokens=0,
+        tokens=3,
     ),
     Written(
         name="an error that is caught and rethrown",
@@ -285,27 +285,27 @@ PROGRAMS = (
               return { failed: error.tool, why: error.message };
             }""",
         answer='{"failed":"create_comment","why":"403 Resource not accessible"}',
-        tokens=0,
+        tokens=13,
     ),
     Written(
         name="a property of undefined",
         program="const issue = await codemode.tracker_get_issue({ id: 3 });\nreturn issue.author.name;",
         answer="TypeError at 2:…",
-        tokens=0,
+        tokens=35,
         is_error=True,
     ),
     Written(
         name="a syntax error",
         program="const issue = await codemode.tracker_get_issue({ id: 3 );\nreturn issue;",
         answer="SyntaxError at 1:…",
-        tokens=0,
+        tokens=32,
         is_error=True,
     ),
     Written(
         name="a list of searches",
         program='return await codemode.search(["comment on an issue", "read file"], { limit: 1 })',
         answer="…",
-        tokens=0,
+        tokens=47,
     ),
 )
 

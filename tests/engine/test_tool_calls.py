@@ -76,7 +76,8 @@ async def test_an_unknown_tool_names_the_nearest_and_reaches_no_server(run: Run,
 
     assert written.is_error
     assert written.text.splitlines()[0] == (
-        "ToolError at 2:29: tracker_get_isue: no such tool. Nearest: tracker_get_issue, tracker_list_issues"
+        "ToolError at 2:23: tracker_get_isue: no such tool. Nearest: tracker_get_issue, tracker_list_issues, "
+        "tracker_greet"
     )
     assert upstream.calls == []
 
