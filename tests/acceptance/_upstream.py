@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
 from starlette.responses import HTMLResponse, PlainTextResponse
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def guarded_server(token: str) -> ASGIApp:
     @server.tool()
     def open_vault() -> int:
         """Open the vault, which nobody can."""
-        raise ValueError("the vault is shut")
+        raise ToolError("the vault is shut")
 
     return BearerGate(server.streamable_http_app(), token)
 
