@@ -102,6 +102,7 @@ class Upstream:
         retry_s = FIRST_RETRY_S
         while not self._stop.is_set():
             self._last_attempt = time.monotonic()
+            self._retry_now = anyio.Event()  # a call may set it from here on, also before the pause begins
             try:
                 with anyio.CancelScope() as self._attempt:
                     await self._hold_session()
@@ -247,7 +248,6 @@ class Upstream:
         self._change("error", failure.message)
 
     async def _pause(self, seconds: float) -> None:
-        self._retry_now = anyio.Event()
         with anyio.move_on_after(_jittered(seconds)):
             await self._retry_now.wait()
 

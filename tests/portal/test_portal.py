@@ -53,11 +53,11 @@ async def test_every_tool_is_listed_by_its_server_and_called(
     async with (
         serving(upstream) as url,
         portal_at(ServerConfig(id="up", url=url), stdio_server("tools.py")) as (_, origin),
+        Client(f"{origin}/mcp", mode=era, cache=None) as client,
     ):
-        async with Client(f"{origin}/mcp", mode=era, cache=None) as client:
-            names = [tool.name for tool in (await client.list_tools()).tools]
-            echoed = await client.call_tool("up_echo", {"n": 1})
-            added = await client.call_tool("child_add", {"a": 2, "b": 3})
+        names = [tool.name for tool in (await client.list_tools()).tools]
+        echoed = await client.call_tool("up_echo", {"n": 1})
+        added = await client.call_tool("child_add", {"a": 2, "b": 3})
 
     assert names == [
         *("up_echo", "child_add", "child_environment", "child_process", "child_leave"),
