@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-import anyio
+import anyio.lowlevel
 import uvicorn
 
 from portal._errors import AddressInUse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import FrameType
+    from collections.abc import Callable, Iterator
 
     from starlette.types import ASGIApp
 
 BACKLOG: Final = 2048
 DRAIN_S: Final = 20
 """How long calls in flight may go on after SIGTERM; container runtimes kill after 30 s."""
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 KEEP_ALIVE_S: Final = 75
 """Longer than the idle time of common proxies (60 s), so that they and not we close a connection."""
 
@@ -86,5 +89,21 @@ class _Server(uvicorn.Server):
         await anyio.lowlevel.checkpoint()  # streams end in their own tasks before uvicorn counts what is open
         await super().shutdown(sockets=sockets)
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        super().handle_exit(sig, frame)
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take the signals while serving. Unlike uvicorn's, this does not raise them again afterwards.
+
+        That would end the process before the portal has closed its upstreams.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        former = {number: signal.signal(number, self.handle_exit) for number in STOP_SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
+        # uvicorn raises the signal again when it is done, which would end the process before the upstreams' processes
+        # and the workers are closed.
+        self._captured_signals.clear()

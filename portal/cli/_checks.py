@@ -49,7 +49,7 @@ def _package(name: str) -> Check:
     try:
         return Check(subject=name, state="ok", detail=version(name))
     except PackageNotFoundError:
-        return Check(subject=name, state="broken", detail="not installed: run `make run`, or pip install portico")
+        return Check(subject=name, state="weak", detail="not installed; used from a folder on the path")
 
 
 async def check_sandbox(config: Config) -> list[Check]:

@@ -85,7 +85,7 @@ async def _run_alone(source: str) -> Answer:
 async def _run_with_tools(source: str, config: Config, portal_id: str) -> Answer:
     from portal.cli._session import faults, opened  # noqa: PLC0415 -- the SDK and the HTTP stack, not needed alone
 
-    async with opened(config) as portal:
+    async with Sandbox(SandboxConfig(workers=1)) as sandbox, opened(config, sandbox=sandbox) as portal:
         for fault in faults(portal.fleet.status()):
             note(f"without {fault}")
         catalog = portal.catalog(portal_id)

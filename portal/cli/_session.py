@@ -11,6 +11,7 @@ import anyio
 from portal._portal import Portal
 from portal.cli._failures import BAD_INPUT, FAILED
 from portal.cli._output import note, plural
+from sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -23,10 +24,13 @@ MARGIN_S: Final = 5.0  # beyond the longest connect timeout: an upstream reports
 
 
 @asynccontextmanager
-async def opened(config: Config) -> AsyncIterator[Portal]:
-    """Open a portal and wait until each of its servers is ready or has failed."""
+async def opened(config: Config, *, sandbox: Sandbox | None = None) -> AsyncIterator[Portal]:
+    """Open a portal and wait until each of its servers is ready or has failed.
+
+    It runs programs only with a ``sandbox`` that is open; without one, no worker process is started.
+    """
     timeout_s = max((server.connect_timeout_s for server in config.servers), default=0.0) + MARGIN_S
-    async with Portal(config) as portal:
+    async with Portal(config, sandbox=Sandbox() if sandbox is None else sandbox) as portal:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_say_what_is_awaited, portal)
             await portal.wait_ready(timeout_s)

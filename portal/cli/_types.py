@@ -48,7 +48,7 @@ def types(
     catalog, statuses = anyio.run(_catalog, settings, portal)
     wanted = {member.id for member in settings.portal(portal).servers} if server is None else {server}
     statuses = tuple(status for status in statuses if status.id in wanted)
-    entries = [entry for entry in catalog.tools.values() if entry.server_id in wanted]
+    entries = [entry for entry in catalog.tools.values() if server in {None, entry.server_id}]
     if as_json:
         print_json({entry.identifier: catalog.declaration(entry).text for entry in entries})
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -49,3 +50,10 @@ def portico(tmp_path: Path) -> Portico:
         return Done(code=done.returncode, out=done.stdout, err=" ".join(done.stderr.split()))
 
     return run
+
+
+@pytest.fixture
+def time_server() -> str:
+    """The real mcp-server-time, two tools over stdio, as an item of ``servers``."""
+    command = json.dumps(sys.executable)
+    return f"{{id: clock, command: {command}, args: [-m, mcp_server_time, --local-timezone, UTC]}}"

@@ -1,0 +1,124 @@
+"""``types``, ``servers`` and ``doctor``: what the configured servers offer and how they are."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.portal.cli.conftest import Portico
+
+GONE = "{id: gone, command: no-such-program-anywhere}"
+DEAF = "{id: deaf, url: 'http://127.0.0.1:9/mcp'}"  # the discard port: nothing listens there
+
+
+def configure(folder: Path, *servers: str) -> None:
+    (folder / "portico.yaml").write_text("servers:\n" + "".join(f"  - {server}\n" for server in servers))
+
+
+def test_types_prints_a_declaration_of_every_tool(portico: Portico) -> None:
+    done = portico("types")
+
+    assert (done.code, done.err) == (0, "")
+    assert "const codemode: {" in done.out
+    assert "tracker_search_issues(args" in done.out
+
+
+def test_types_of_one_server_leave_the_others_out(tmp_path: Path, portico: Portico, time_server: str) -> None:
+    configure(tmp_path, "{id: tracker, transport: demo}", time_server)
+
+    done = portico("types", "--config", "portico.yaml", "--server", "clock")
+
+    assert "clock_convert_time(" in done.out
+    assert "tracker_" not in done.out
+
+
+def test_types_as_json_are_keyed_by_identifier(portico: Portico) -> None:
+    told = json.loads(portico("types", "--json").out)
+
+    assert told["tracker_search_issues"].count("tracker_search_issues(") == 1
+
+
+def test_types_says_which_server_is_missing_and_that_its_configuration_must_change(
+    tmp_path: Path, portico: Portico, time_server: str
+) -> None:
+    configure(tmp_path, time_server, GONE)
+
+    done = portico("types", "--config", "portico.yaml")
+
+    assert done.code == 2
+    assert "clock_convert_time(" in done.out
+    assert "left out gone: " in done.err
+    assert "no-such-program-anywhere" in done.err
+
+
+def test_types_of_an_unknown_server_are_refused(portico: Portico) -> None:
+    done = portico("types", "--server", "traker")
+
+    assert (done.code, done.out) == (2, "")
+    assert 'did you mean "tracker"?' in done.err
+
+
+def test_servers_prints_a_table(tmp_path: Path, portico: Portico, time_server: str) -> None:
+    configure(tmp_path, time_server, "{id: off, command: cat, enabled: false}")
+
+    done = portico("servers", "--config", "portico.yaml")
+
+    heading, clock, off = done.out.splitlines()
+    assert done.code == 0
+    assert heading.split() == ["ID", "TRANSPORT", "STATUS", "TOOLS", "NAME"]
+    assert clock.split() == ["clock", "stdio", "ready", "2", "clock"]
+    assert off.split() == ["off", "stdio", "off", "-", "off"]
+
+
+@pytest.mark.parametrize(("server", "code"), [(GONE, 2), (DEAF, 1)], ids=["missing command", "refused connection"])
+def test_servers_exits_with_2_when_a_configuration_has_to_change_else_with_1(
+    server: str, code: int, tmp_path: Path, portico: Portico
+) -> None:
+    configure(tmp_path, server)
+
+    done = portico("servers", "--config", "portico.yaml", "--json")
+
+    (told,) = json.loads(done.out)
+    assert (done.code, told["status"], told["tools"]) == (code, "error", 0)
+    assert told["cause"]
+
+
+def test_doctor_finds_this_machine_well(portico: Portico) -> None:
+    done = portico("doctor", "--json")
+
+    states = {check["subject"]: check["state"] for check in json.loads(done.out)}
+    assert (done.code, done.err) == (0, "")
+    assert [states[subject] for subject in ("wasmtime", "sandbox", "server tracker")] == ["ok", "ok", "ok"]
+
+
+def test_doctor_says_which_isolation_the_workers_have(portico: Portico) -> None:
+    told = json.loads(portico("doctor", "--offline", "--json").out)
+
+    layers = {check["subject"]: check["state"] for check in told if check["subject"].startswith("isolation: ")}
+    assert len(layers) >= 3
+    assert set(layers.values()) <= {"ok", "weak"}
+
+
+def test_doctor_names_what_is_broken_and_exits_with_1(tmp_path: Path, portico: Portico) -> None:
+    configure(tmp_path, GONE)
+
+    done = portico("doctor", "--config", "portico.yaml")
+
+    (broken,) = [line for line in done.out.splitlines() if line.startswith("BROKEN")]
+    assert done.code == 1
+    assert "server gone" in broken
+    assert "no-such-program-anywhere" in broken
+
+
+def test_doctor_checks_the_configuration_first(tmp_path: Path, portico: Portico) -> None:
+    configure(tmp_path, "{id: a, comand: cat}")
+
+    done = portico("doctor", "--config", "portico.yaml")
+
+    assert (done.code, done.out) == (2, "")
+    assert "portico.yaml:2: unknown key" in done.err

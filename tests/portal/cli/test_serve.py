@@ -1,0 +1,95 @@
+"""``portico serve`` says where it listens once it does, and ends well when it is told to."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from threading import Timer
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from portal.cli._clients import Target, snippet_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TIMEOUT_S = 60.0
+TOKEN = "0123456789abcdef0123456789abcdef"
+
+
+@contextmanager
+def serving(*arguments: str, token: str | None = None) -> Iterator[subprocess.Popen[str]]:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PORTICO_")}
+    with subprocess.Popen(
+        [sys.executable, "-m", "portico", "serve", "--port", "0", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environ | ({"PORTICO_TOKEN": token} if token else {}),
+    ) as process:
+        watchdog = Timer(TIMEOUT_S, process.kill)
+        watchdog.start()
+        try:
+            yield process
+        finally:
+            process.kill()
+            watchdog.cancel()
+
+
+def line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def test_it_prints_the_address_of_code_mode() -> None:
+    with serving() as process:
+        first, second = line(process), line(process)
+
+    assert first == "Portico serves 1 server (tracker) in code mode at"
+    assert second.startswith("http://127.0.0.1:")
+    assert second.endswith("/mcp?codemode=search_and_execute")
+
+
+def test_json_says_where_it_listens_in_one_line() -> None:
+    with serving("--json") as process:
+        told = json.loads(line(process))
+        health = httpx.get(f"{told['origin']}/healthz", timeout=TIMEOUT_S)
+
+    assert health.is_success
+    assert told["portals"] == {"default": f"{told['origin']}/mcp?codemode=search_and_execute"}
+    assert told["servers"] == ["tracker"]
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_signal_ends_it_well(name: str) -> None:
+    with serving("--json") as process:
+        line(process)
+        process.send_signal(getattr(signal, name))
+        _, errors = process.communicate(timeout=TIMEOUT_S)
+
+    assert process.returncode == 0
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("token", [None, TOKEN], ids=["open", "with a token"])
+def test_the_python_program_that_connect_prints_runs_against_it(token: str | None) -> None:
+    with serving("--json", token=token) as process:
+        url = json.loads(line(process))["portals"]["default"]
+        program = snippet_for("python", Target(url=url, needs_token=token is not None)).text
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            env={**os.environ, "PORTICO_TOKEN": token or ""},
+        )
+
+    assert done.returncode == 0, done.stderr
+    assert '"tracker"' in done.stdout
