@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from portal.cli._clients import Target, snippet_for
+from portal.cli._clients import CLIENTS, Target, snippet_for
 from portal.cli._options import AsJson, Debug, Port  # noqa: TC001 -- typer reads them
 from portal.cli._output import start_logging
 from portal.showcase import run_demo
@@ -18,7 +20,13 @@ if TYPE_CHECKING:
 
     from portal._config import Config
 
-_SHOWN: Final = {"claude-code": "Claude Code", "cursor": "Cursor", "vscode": "VS Code", "inspector": "MCP Inspector"}
+_SHOWN: Final = {
+    "claude-code": "Claude Code",
+    "claude": "Claude Desktop",
+    "cursor": "Cursor",
+    "vscode": "VS Code",
+    "inspector": "MCP Inspector",
+}
 
 
 def demo(
@@ -46,3 +54,6 @@ def _snippets(config: Config) -> Iterator[tuple[str, str, str]]:
     for client, name in _SHOWN.items():
         snippet = snippet_for(client, target)
         yield name, snippet.place, snippet.text
+    others = ", ".join(client for client in CLIENTS if client not in _SHOWN)
+    # By the path that this very command was started by: `make run` leaves the environment's folder out of the PATH.
+    yield f"Others ({others})", "in a terminal", f"{shlex.quote(sys.argv[0])} connect CLIENT --port {config.port}"

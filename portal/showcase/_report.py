@@ -48,6 +48,7 @@ def show_code_run(console: Console, job: Job, code: CodeRun) -> None:
     console.print(Text(QUESTION), width=_PROSE_COLUMNS)
     _heading(console, "Code mode: the model sees one tool, code. It looks for tools first ...")
     _javascript(console, job.discovery)
+    console.print()
     _declarations(console, code.found)
     _heading(console, "... and then sends one program")
     _javascript(console, job.program)
