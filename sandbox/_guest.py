@@ -1,0 +1,139 @@
+"""The guest as native code: where the module is, how it is compiled, and the private cache of the result.
+
+Compiling takes seconds and loading the result a millisecond, so it is compiled once a machine and user. A compiled
+module is native code that wasmtime runs without looking: it is only ever read from a folder that nobody else can write.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tempfile
+from importlib import metadata
+from pathlib import Path
+
+import wasmtime
+from wasmtime import _bindings as bindings
+
+GUEST_PATH = Path(__file__).with_name("guest.wasm")
+
+# QuickJS keeps to 256 KiB of stack as it counts it, which is up to eight times as much native stack in the deepest
+# recursion that was tried (nested JSON); with 1 MiB, the wasm trap came first.
+_MAX_WASM_STACK_BYTES = 4 * 2**20
+_ASYNC_STACK_BYTES = (
+    2 * _MAX_WASM_STACK_BYTES
+)  # not used, but it has to be larger: wasmtime aborts the process otherwise
+_CONFIG_VERSION = 1  # of configure(): part of the cache's key, because a compiled module fits one configuration only
+_UNUSED_FEATURES = (
+    "wasm_component_model",
+    "wasm_custom_page_sizes",
+    "wasm_exceptions",
+    "wasm_function_references",
+    "wasm_gc",
+    "wasm_memory64",
+    "wasm_multi_memory",
+    "wasm_reference_types",
+    "wasm_relaxed_simd",  # before SIMD, which it needs
+    "wasm_simd",
+    "wasm_stack_switching",
+    "wasm_tail_call",
+    "wasm_threads",
+    "wasm_wide_arithmetic",
+    "gc_support",
+    "shared_memory",
+)
+
+
+def configure() -> wasmtime.Config:
+    """Return the configuration for engines that run the guest.
+
+    Cranelift, core WebAssembly, and nothing of it that the guest does not use: the advisories of the last years were in
+    the other compilers, in SIMD, threads, references and the component model.
+    """
+    config = wasmtime.Config()
+    bindings.wasmtime_config_async_stack_size_set(config.ptr(), _ASYNC_STACK_BYTES)
+    bindings.wasmtime_config_wasm_component_model_async_set(config.ptr(), False)  # asks for reference types
+    config.max_wasm_stack = _MAX_WASM_STACK_BYTES
+    config.strategy = "cranelift"
+    config.epoch_interruption = True
+    config.memory_may_move = False  # the base address of a memory is looked up once
+    for feature in _UNUSED_FEATURES:
+        setattr(config, feature, False)
+    return config
+
+
+class GuestModule:
+    """The compiled guest in one engine; isolates are made of it. Keep one a process."""
+
+    def __init__(self, engine: wasmtime.Engine, module: wasmtime.Module) -> None:
+        self.engine = engine
+        self.instance_pre = wasmtime.Linker(engine).instantiate_pre(module)
+        self.control_address: int | None = None  # the same in every isolate; the first one asks
+
+    @classmethod
+    def from_serialized(cls, source: Path | bytes) -> GuestModule:
+        """Load what ``precompile`` wrote. It is native code: the source must be one that only this user can write.
+
+        Raises ``wasmtime.WasmtimeError`` when it was made by another version or configuration of wasmtime.
+        """
+        engine = wasmtime.Engine(configure())
+        if isinstance(source, bytes):
+            return cls(engine, wasmtime.Module.deserialize(engine, source))
+        return cls(engine, wasmtime.Module.deserialize_file(engine, str(source)))
+
+    def increment_epoch(self) -> None:
+        """Stop every turn that is going on in this process, at its next loop or call; may be called by any thread."""
+        self.engine.increment_epoch()
+
+
+def guest_digest() -> str:
+    """Return the SHA-256 of the guest that this package carries.
+
+    Raises ``FileNotFoundError`` when it was never built: install the package, or run ``python sandbox/guest/build.py``.
+    """
+    try:
+        return hashlib.sha256(GUEST_PATH.read_bytes()).hexdigest()
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{GUEST_PATH} is missing: run `make venv`, or `python sandbox/guest/build.py` with ziglang installed"
+        ) from None
+
+
+def precompile(cache_dir: Path) -> Path:
+    """Return the compiled guest in ``cache_dir``, compiling it if it is not there yet (some seconds).
+
+    The folder is made private to the user. Raises ``PermissionError`` when it belongs to somebody else or others can
+    write it.
+    """
+    _make_private(cache_dir)
+    made_by = f"wasmtime-{metadata.version('wasmtime')}-{_CONFIG_VERSION}"
+    compiled = cache_dir / f"guest-{guest_digest()[:32]}-{made_by}.cwasm"
+    if compiled.exists():
+        _check_private(compiled)
+        return compiled
+    engine = wasmtime.Engine(configure())
+    native = wasmtime.Module.from_file(engine, str(GUEST_PATH)).serialize()
+    with tempfile.NamedTemporaryFile(dir=cache_dir, prefix=".guest-", delete=False) as file:  # made with mode 0600
+        file.write(native)
+    Path(file.name).replace(compiled)  # two processes may do this at once: either result is whole
+    return compiled
+
+
+def load_module(cache_dir: Path) -> GuestModule:
+    """Return the guest ready to make isolates of; compiles it first if ``cache_dir`` does not hold it yet."""
+    return GuestModule.from_serialized(precompile(cache_dir))
+
+
+def _make_private(folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if os.name == "posix" and folder.stat().st_uid == os.getuid():
+        folder.chmod(0o700)
+    _check_private(folder)
+
+
+def _check_private(path: Path) -> None:
+    status = path.lstat()
+    if os.name == "posix" and (status.st_uid != os.getuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
+        raise PermissionError(f"{path} must belong to this user, and nobody else may write it: it holds native code")

@@ -1,0 +1,175 @@
+"""One isolate: a fresh QuickJS in its own linear memory, for one run, advanced turn by turn.
+
+The host's half of the ABI in sandbox/guest/README.md. What comes out of the memory is untrusted: a program that has
+found a hole in QuickJS can write anything there, so each address, length and record is checked before it is used.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from wasmtime import TrapCode
+
+from sandbox._errors import ProtocolError
+from sandbox._instance import Instance, Trapped
+
+if TYPE_CHECKING:
+    from sandbox._guest import GuestModule
+
+TrapKind: TypeAlias = Literal["interrupt", "memory", "stack", "other"]
+
+_ABI_VERSION = 1
+_CONTROL = struct.Struct("<IIq32sIIIIqII")  # struct Control of guest.h
+_INTERRUPT_AT, _CLOCK_AT, _SEED_AT, _INBOX_AT, _OUTBOX_AT = 4, 8, 16, 48, 56
+_RECORD_HEAD = struct.Struct("<IB")  # length, kind
+_CALL, _LOG, _END = b"CLE"
+_WAITING, _ENDED, _INTERRUPTED = 0, 1, 2
+_SEED_BYTES = 32
+
+# Linear memory beyond the JavaScript heap that `memory_bytes` limits: the snapshot, the stack, the allocator's losses,
+# and what crosses (an answer of 32 MiB on its way in is one copy here and one on the heap).
+MEMORY_BESIDE_HEAP_BYTES = 48 * 2**20
+
+_KINDS: dict[TrapCode, TrapKind] = {TrapCode.INTERRUPT: "interrupt", TrapCode.STACK_OVERFLOW: "stack"}
+
+
+class IsolateTrap(Exception):  # noqa: N818 - named for what happened
+    """Raised when the guest stopped without an end record; the isolate is dead.
+
+    ``kind`` is ``interrupt`` (the flag or the epoch), ``memory`` (what the host sent does not fit), ``stack`` (native)
+    or ``other``; ``logs`` are the console lines of the turn.
+    """
+
+    def __init__(self, kind: TrapKind, logs: tuple[bytes, ...] = ()) -> None:
+        super().__init__(kind)
+        self.kind = kind
+        self.logs = logs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """What one turn handed over; each record is the JSON text that the guest wrote.
+
+    ``end`` is there when the run is over. Without it, and with no call out and no ``wake_at_us``, it can never go on.
+    """
+
+    calls: tuple[bytes, ...]
+    logs: tuple[bytes, ...]
+    end: bytes | None
+    wake_at_us: int | None
+
+
+class Isolate:
+    """One isolate for one run: ``start``, then ``settle`` until a turn has an ``end``.
+
+    Not for two threads at once, but for ``interrupt``.
+    """
+
+    def __init__(self, module: GuestModule, *, memory_bytes: int) -> None:
+        self._instance = Instance(module, max_memory_bytes=memory_bytes + MEMORY_BESIDE_HEAP_BYTES)
+        self._lock = threading.Lock()  # between interrupt() and close(): the flag lies in memory that close() unmaps
+        self._is_open = True
+        self.memory_used = 0
+        if module.control_address is None:
+            module.control_address = self._instance.call(b"portico_control")
+        self._control = self._instance.base + module.control_address
+
+    def start(self, setup: bytes, source: bytes, *, clock_us: int, seed: bytes) -> Turn:
+        """Run ``source`` until it waits or ends. ``clock_us`` counts from 1970; ``seed`` is 32 bytes.
+
+        Raises ``IsolateTrap``, and ``ProtocolError`` when the guest or ``setup`` breaks the ABI.
+        """
+        if len(seed) != _SEED_BYTES:
+            raise ValueError("the seed is 32 bytes")
+        ctypes.memmove(self._control + _SEED_AT, seed, _SEED_BYTES)
+        self._write_inbox(setup + b"\0" + source)
+        return self._turn(b"portico_start", len(setup), len(source), clock_us=clock_us)
+
+    def settle(self, settlements: bytes, *, clock_us: int) -> Turn:
+        """Hand over answers, a JSON array of settlements (``[]`` wakes timers), and run until it waits or ends.
+
+        Raises as ``start`` does.
+        """
+        self._write_inbox(settlements)
+        return self._turn(b"portico_settle", len(settlements), 0, clock_us=clock_us)
+
+    def interrupt(self) -> None:
+        """Stop the turn that is going on, at its next check of the flag; may be called by any thread."""
+        with self._lock:
+            if self._is_open:
+                ctypes.c_uint32.from_address(self._control + _INTERRUPT_AT).value = 1
+
+    def close(self) -> None:
+        """Free the memory. May be called again."""
+        with self._lock:
+            self._is_open = False
+            self._instance.close()
+
+    def _write_inbox(self, data: bytes) -> None:
+        if not self._is_open:
+            raise ValueError("the isolate is closed")
+        address, capacity = struct.unpack("<II", ctypes.string_at(self._control + _INBOX_AT, 8))
+        if len(data) >= capacity:
+            try:
+                address = self._instance.call(b"portico_reserve", len(data)) & 0xFFFFFFFF
+            except Trapped as trap:
+                raise IsolateTrap("other") from trap
+            if not address:
+                raise IsolateTrap("memory")
+        if address + len(data) >= self._instance.size():
+            raise ProtocolError("an isolate put its inbox outside its memory")
+        ctypes.memmove(self._instance.base + address, data, len(data))
+
+    def _turn(self, name: bytes, first: int, second: int, *, clock_us: int) -> Turn:
+        ctypes.c_int64.from_address(self._control + _CLOCK_AT).value = clock_us
+        try:
+            status = self._instance.call(name, first, second)
+        except Trapped as trap:
+            raise IsolateTrap(_KINDS.get(trap.code, "other") if trap.code else "other", self._logs_so_far()) from trap
+        abi, _, _, _, _, _, outbox, length, wake_at_us, memory_used, _ = _CONTROL.unpack(
+            ctypes.string_at(self._control, _CONTROL.size)
+        )
+        self.memory_used = memory_used
+        if abi != _ABI_VERSION or status not in {_WAITING, _ENDED, _INTERRUPTED}:
+            raise ProtocolError("an isolate refused its input or is not what it should be")
+        calls, logs, end = self._read_outbox(outbox, length)
+        if status == _INTERRUPTED:
+            raise IsolateTrap("interrupt", logs)
+        if (end is not None) != (status == _ENDED):
+            raise ProtocolError("an isolate ended without an end record, or wrote one and did not end")
+        return Turn(calls=calls, logs=logs, end=end, wake_at_us=wake_at_us if wake_at_us >= 0 else None)
+
+    def _read_outbox(self, address: int, length: int) -> tuple[tuple[bytes, ...], tuple[bytes, ...], bytes | None]:
+        if not length:
+            return (), (), None
+        if address + length > self._instance.size():
+            raise ProtocolError("an isolate put its outbox outside its memory")
+        data = ctypes.string_at(self._instance.base + address, length)
+        calls: list[bytes] = []
+        logs: list[bytes] = []
+        ends: list[bytes] = []
+        by_kind = {_CALL: calls, _LOG: logs, _END: ends}
+        at = 0
+        while at < length:
+            if at + _RECORD_HEAD.size > length:
+                raise ProtocolError("an isolate wrote half a record")
+            size, kind = _RECORD_HEAD.unpack_from(data, at)
+            at += _RECORD_HEAD.size
+            if at + size > length or kind not in by_kind:
+                raise ProtocolError("an isolate wrote a record that is not one")
+            by_kind[kind].append(data[at : at + size])
+            at += size
+        if len(ends) > 1:
+            raise ProtocolError("an isolate ended twice")
+        return tuple(calls), tuple(logs), ends[0] if ends else None
+
+    def _logs_so_far(self) -> tuple[bytes, ...]:
+        outbox, length = struct.unpack("<II", ctypes.string_at(self._control + _OUTBOX_AT, 8))
+        try:
+            return self._read_outbox(outbox, length)[1]
+        except ProtocolError:
+            return ()

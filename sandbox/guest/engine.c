@@ -1,0 +1,139 @@
+/* quickjs.c and the answers that engine.h promises, in one translation unit. */
+#include "quickjs.c"
+
+#include "engine.h"
+
+int engine_frames(JSContext *ctx, Frame *frames, int capacity)
+{
+    int count = 0;
+    for (JSStackFrame *sf = ctx->rt->current_stack_frame; sf && count < capacity; sf = sf->prev_frame) {
+        if (JS_VALUE_GET_TAG(sf->cur_func) != JS_TAG_OBJECT)
+            continue;
+        JSObject *function = JS_VALUE_GET_OBJ(sf->cur_func);
+        if (!js_class_has_bytecode(function->class_id))
+            continue;
+        JSFunctionBytecode *b = function->u.func.function_bytecode;
+        if (!b->filename || !sf->cur_pc)
+            continue;
+        char file[ATOM_GET_STR_BUF_SIZE];
+        if (strcmp(JS_AtomGetStr(ctx, file, sizeof(file), b->filename), PROGRAM_NAME))
+            continue;
+        Frame *frame = &frames[count++];
+        frame->line = find_line_num(ctx, b, sf->cur_pc - b->byte_code_buf - 1, &frame->column);
+        const char *name = get_func_name(ctx, sf->cur_func);
+        snprintf(frame->function, sizeof(frame->function), "%s", name && *name ? name : "<anonymous>");
+        JS_FreeCString(ctx, name);
+    }
+    return count;
+}
+
+JSValue engine_error_stack(JSContext *ctx, JSValueConst error)
+{
+    if (!JS_IsError(error))
+        return JS_UNDEFINED;
+    return js_dup(JS_VALUE_GET_OBJ(error)->u.object_data);
+}
+
+JSValue engine_new_error(JSContext *ctx, JSValueConst prototype, JSValue stack)
+{
+    JSValue error = JS_NewObjectProtoClass(ctx, prototype, JS_CLASS_ERROR);
+    if (JS_IsException(error)) {
+        JS_FreeValue(ctx, stack);
+        return error;
+    }
+    JS_VALUE_GET_OBJ(error)->u.object_data = stack;
+    return error;
+}
+
+JSValue engine_new_promise(JSContext *ctx)
+{
+    JSValue promise = JS_NewObjectClass(ctx, JS_CLASS_PROMISE);
+    if (JS_IsException(promise))
+        return promise;
+    JSPromiseData *data = js_mallocz(ctx, sizeof(*data));
+    if (!data) {
+        JS_FreeValue(ctx, promise);
+        return JS_EXCEPTION;
+    }
+    data->promise_state = JS_PROMISE_PENDING;
+    init_list_head(&data->promise_reactions[0]);
+    init_list_head(&data->promise_reactions[1]);
+    data->promise_result = JS_UNDEFINED;
+    JS_SetOpaqueInternal(promise, data);
+    return promise;
+}
+
+void engine_settle_promise(JSContext *ctx, JSValueConst promise, JSValueConst value, bool is_reject)
+{
+    fulfill_or_reject_promise(ctx, promise, value, is_reject);
+}
+
+bool engine_promise_is_handled(JSValueConst promise)
+{
+    JSPromiseData *data = JS_GetOpaque(promise, JS_CLASS_PROMISE);
+    return data && data->is_handled;
+}
+
+bool engine_view_string(JSContext *ctx, JSValueConst string, StringView *view)
+{
+    view->keep = JS_VALUE_GET_TAG(string) == JS_TAG_STRING_ROPE ? js_linearize_string_rope(ctx, string)
+                                                                : js_dup(string);
+    if (JS_IsException(view->keep))
+        return false;
+    JSString *text = JS_VALUE_GET_STRING(view->keep);
+    view->length = text->len;
+    view->narrow = text->is_wide_char ? NULL : str8(text);
+    view->wide = text->is_wide_char ? str16(text) : NULL;
+    return true;
+}
+
+JSValue engine_collection_items(JSContext *ctx, JSValueConst collection)
+{
+    bool is_map = JS_IsMap(collection);
+    JSMapState *state = JS_GetOpaque(collection, is_map ? JS_CLASS_MAP : JS_CLASS_SET);
+    JSValue items = JS_NewArray(ctx);
+    uint32_t count = 0;
+    struct list_head *el;
+    if (!state || JS_IsException(items))
+        return items;
+    list_for_each(el, &state->records) {
+        JSMapRecord *record = list_entry(el, JSMapRecord, link);
+        if (record->empty)
+            continue;
+        if (JS_DefinePropertyValueUint32(ctx, items, count++, js_dup(record->key), JS_PROP_C_W_E) < 0 ||
+            (is_map && JS_DefinePropertyValueUint32(ctx, items, count++, js_dup(record->value), JS_PROP_C_W_E) < 0)) {
+            JS_FreeValue(ctx, items);
+            return JS_EXCEPTION;
+        }
+    }
+    return items;
+}
+
+JSValue engine_primitive_inside(JSContext *ctx, JSValueConst object)
+{
+    switch (JS_GetClassID(object)) {
+    case JS_CLASS_NUMBER:
+    case JS_CLASS_STRING:
+    case JS_CLASS_BOOLEAN:
+    case JS_CLASS_BIG_INT:
+    case JS_CLASS_DATE:
+        return js_dup(JS_VALUE_GET_OBJ(object)->u.object_data);
+    default:
+        return JS_UNDEFINED;
+    }
+}
+
+const char *engine_function_source(JSValueConst function, size_t *length)
+{
+    if (!JS_IsObject(function) || !js_class_has_bytecode(JS_VALUE_GET_OBJ(function)->class_id))
+        return NULL;
+    JSFunctionBytecode *b = JS_VALUE_GET_OBJ(function)->u.func.function_bytecode;
+    *length = b->source_len;
+    return b->source;
+}
+
+JSValue engine_compile(JSContext *ctx, const char *source, size_t length, int first_line, int flags)
+{
+    return JS_EvalInternal(ctx, ctx->global_obj, source, length, PROGRAM_NAME, first_line,
+                           flags | JS_EVAL_FLAG_COMPILE_ONLY, -1);
+}

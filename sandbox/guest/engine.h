@@ -1,0 +1,61 @@
+/* What the guest needs to know about QuickJS beyond its public header.
+
+   Each function answers one question from the engine's own structures, without
+   running a line of guest code: a program may replace `Error.prepareStackTrace`,
+   `Promise.prototype.then` or `JSON` and these answers stay the same. They live in
+   one translation unit with quickjs.c (engine.c), because the structures are
+   private to it; nothing in quickjs.c is changed.
+
+   Ownership: as in quickjs.h. A `JSValue` returned is the caller's to free, a
+   `JSValueConst` taken is borrowed; a view borrows from the value it was made of. */
+#ifndef PORTICO_ENGINE_H
+#define PORTICO_ENGINE_H
+
+#include "quickjs.h"
+
+/* The file name that the agent's source is compiled under; frames of any other file are ours. */
+#define PROGRAM_NAME "program"
+
+enum { FRAMES_MAX = 8 }; /* enough to find one's way; a recursion prints no more */
+
+typedef struct {
+    int line;
+    int column; /* 1-based byte column: see program_column() */
+    char function[48];
+} Frame;
+
+/* Frames of the agent's source on the running stack, innermost first. */
+int engine_frames(JSContext *ctx, Frame *frames, int capacity);
+
+/* The stack text that the engine itself stored in a genuine Error, else undefined. */
+JSValue engine_error_stack(JSContext *ctx, JSValueConst error);
+/* An Error with this prototype and stack text (taken over); nothing is read from the running stack. */
+JSValue engine_new_error(JSContext *ctx, JSValueConst prototype, JSValue stack);
+
+/* A pending promise without resolving functions, settled with engine_settle_promise. Settling does not
+   look for `then` on the value, so a poisoned Object.prototype.then cannot hold a host call's answer. */
+JSValue engine_new_promise(JSContext *ctx);
+void engine_settle_promise(JSContext *ctx, JSValueConst promise, JSValueConst value, bool is_reject);
+bool engine_promise_is_handled(JSValueConst promise);
+
+/* The code units of a string, in place. `keep` holds what the view borrows from: free it when done. */
+typedef struct {
+    const uint8_t *narrow;  /* Latin-1 units, or NULL */
+    const uint16_t *wide;   /* UTF-16 units, or NULL */
+    uint32_t length;
+    JSValue keep;
+} StringView;
+bool engine_view_string(JSContext *ctx, JSValueConst string, StringView *view);
+
+/* [key, value, key, value, ...] of a Map, or [value, ...] of a Set. */
+JSValue engine_collection_items(JSContext *ctx, JSValueConst collection);
+/* The primitive inside a Number, String, Boolean, BigInt or Date object, else undefined. */
+JSValue engine_primitive_inside(JSContext *ctx, JSValueConst object);
+
+/* The source text of a function written in JavaScript, borrowed; NULL for any other. */
+const char *engine_function_source(JSValueConst function, size_t *length);
+
+/* Compile only. `first_line` may be 0, so that a line put before the source does not count. */
+JSValue engine_compile(JSContext *ctx, const char *source, size_t length, int first_line, int flags);
+
+#endif

@@ -1,0 +1,94 @@
+// What the rest of the prelude uses of the language, taken before any program runs: a program may replace
+// Array.prototype.push or JSON, and the console, the timers and the namespace work as before.
+//
+// `natives` (the C functions) carries them from file to file; a program never sees that object. In these files:
+// no `for...of`, no spread of arguments, no destructuring of arrays (they ask Symbol.iterator), no regular
+// expressions and no methods on values that are not called through a primordial.
+(natives) => {
+  const { apply, ownKeys, getOwnPropertyDescriptor, defineProperty, getPrototypeOf } = Reflect;
+  const unbind = (method) => (self, ...args) => apply(method, self, args);
+  const method = (prototype, name) => unbind(prototype[name]);
+  const getter = (prototype, name) => unbind(getOwnPropertyDescriptor(prototype, name).get);
+  const typedArray = getPrototypeOf(Uint8Array.prototype);
+
+  natives.primordials = Object.freeze({
+    __proto__: null,
+    Array, ArrayBuffer, BigInt, Date, Error, Map, Object, Promise, Proxy, RangeError, RegExp, Set, String, Symbol,
+    TypeError, Uint8Array,
+    DOMException: globalThis.DOMException,
+    ArrayIsArray: Array.isArray,
+    ArrayBufferIsView: ArrayBuffer.isView,
+    MathAbs: Math.abs,
+    MathMax: Math.max,
+    MathMin: Math.min,
+    MathRound: Math.round,
+    MathTrunc: Math.trunc,
+    NumberIsInteger: Number.isInteger,
+    ObjectCreate: Object.create,
+    ObjectFreeze: Object.freeze,
+    ObjectIs: Object.is,
+    ObjectKeys: Object.keys,
+    StringFromCharCode: String.fromCharCode,
+    parseInt,
+    apply, ownKeys, getOwnPropertyDescriptor, defineProperty, getPrototypeOf,
+    construct: Reflect.construct,
+    arrayIndexOf: method(Array.prototype, "indexOf"),
+    arrayJoin: method(Array.prototype, "join"),
+    arrayPush: method(Array.prototype, "push"),
+    arraySlice: method(Array.prototype, "slice"),
+    arraySort: method(Array.prototype, "sort"),
+    arraySplice: method(Array.prototype, "splice"),
+    arrayBufferLength: getter(ArrayBuffer.prototype, "byteLength"),
+    arrayBufferSlice: method(ArrayBuffer.prototype, "slice"),
+    bigintToString: method(BigInt.prototype, "toString"),
+    dateGetTime: method(Date.prototype, "getTime"),
+    dateToISOString: method(Date.prototype, "toISOString"),
+    hasOwn: Object.hasOwn,
+    mapForEach: method(Map.prototype, "forEach"),
+    mapGet: method(Map.prototype, "get"),
+    mapHas: method(Map.prototype, "has"),
+    mapSet: method(Map.prototype, "set"),
+    mapDelete: method(Map.prototype, "delete"),
+    mapSize: getter(Map.prototype, "size"),
+    numberToFixed: method(Number.prototype, "toFixed"),
+    numberToString: method(Number.prototype, "toString"),
+    promiseThen: method(Promise.prototype, "then"),
+    regexpSource: getter(RegExp.prototype, "source"),
+    regexpFlags: getter(RegExp.prototype, "flags"),
+    setForEach: method(Set.prototype, "forEach"),
+    setAdd: method(Set.prototype, "add"),
+    setHas: method(Set.prototype, "has"),
+    setSize: getter(Set.prototype, "size"),
+    stringCharCodeAt: method(String.prototype, "charCodeAt"),
+    stringEndsWith: method(String.prototype, "endsWith"),
+    stringIncludes: method(String.prototype, "includes"),
+    stringIndexOf: method(String.prototype, "indexOf"),
+    stringLastIndexOf: method(String.prototype, "lastIndexOf"),
+    stringPadEnd: method(String.prototype, "padEnd"),
+    stringPadStart: method(String.prototype, "padStart"),
+    stringRepeat: method(String.prototype, "repeat"),
+    stringReplaceAll: method(String.prototype, "replaceAll"),
+    stringSlice: method(String.prototype, "slice"),
+    stringSplit: method(String.prototype, "split"),
+    stringStartsWith: method(String.prototype, "startsWith"),
+    stringToLowerCase: method(String.prototype, "toLowerCase"),
+    stringToUpperCase: method(String.prototype, "toUpperCase"),
+    stringToWellFormed: method(String.prototype, "toWellFormed"),
+    stringTrim: method(String.prototype, "trim"),
+    symbolToString: method(Symbol.prototype, "toString"),
+    symbolIterator: Symbol.iterator,
+    symbolToStringTag: Symbol.toStringTag,
+    typedArrayBuffer: getter(typedArray, "buffer"),
+    typedArrayByteLength: getter(typedArray, "byteLength"),
+    typedArrayByteOffset: getter(typedArray, "byteOffset"),
+    typedArrayLength: getter(typedArray, "length"),
+    typedArrayTag: getter(typedArray, Symbol.toStringTag),
+    jsonStringify: JSON.stringify,
+  });
+
+  // A global as the standard ones are: writable, configurable, not enumerable (program.c tells a script's own
+  // declarations from ours by that).
+  natives.define = (name, value, target = globalThis) => {
+    defineProperty(target, name, { __proto__: null, value, writable: true, enumerable: false, configurable: true });
+  };
+};

@@ -1,0 +1,249 @@
+/* The guest's outer surface: seven exports and one control block. README.md tells the ABI from the host's side.
+
+   Ownership contract
+   - The module is one isolate: one runtime, one context, one program. It is used for one run and thrown away, so
+     nothing here is freed at the end, and nothing has to be reset.
+   - portico_init and portico_prelude run when the package is built; the linear memory they leave behind is the
+     snapshot that every isolate starts from. They must not read the clock or the seed.
+   - Bytes go in through the inbox. The host writes them, calls, and may overwrite them as soon as the call returns:
+     what is kept is copied.
+   - Bytes come out through the outbox. Its records belong to the host until the next call, which clears them. Its
+     length is written after the bytes it covers, so that it is right at every instant, also after a trap.
+   - A JSValue held in a static variable is owned by it. Functions that take JSValue take it over, those that take
+     JSValueConst borrow; that is quickjs.h's rule, kept throughout.
+   - Guest code runs only inside portico_start and portico_settle, and may run inside every JS_Call, property read
+     and toJSON below them. No C state is held across such a point unless the comment there says why it is safe.
+   - After a trap the instance is dead: the host reads the outbox, if it wants the logs, and drops it. */
+#include "guest.h"
+#include "heap.h"
+
+#define EXPORT(name) __attribute__((export_name(#name), used)) name
+
+enum {
+    ABI_VERSION = 1,
+    INBOX_BYTES = 16 * 1024, /* most programs and answers fit: no call to reserve, no allocation */
+    WAITING = 0,
+    ENDED = 1,
+    INTERRUPTED = 2, /* the flag was set: there is no end record */
+    BAD_INPUT = -1, /* the host broke the protocol */
+};
+
+Control control = {.abi = ABI_VERSION, .clock_us = 0, .wake_at_us = -1};
+Limits limits;
+uint32_t memory_refused, memory_reserve;
+
+static JSRuntime *runtime;
+static JSContext *context;
+static JSValue natives, begin_run;
+static char inbox[INBOX_BYTES];
+
+/* ---- the JavaScript heap, with its limit ------------------------------------------------------------------------- */
+
+/* Counted here and not by JS_SetMemoryLimit, to know afterwards whether memory was ever refused: without memory the
+   engine throws a bare null. */
+static size_t js_bytes;
+
+static bool may_grow(size_t more)
+{
+    bool fits = !limits.memory_bytes || (uint64_t)js_bytes + more <= (uint64_t)limits.memory_bytes + memory_reserve;
+    if (!fits)
+        memory_refused = js_bytes;
+    return fits;
+}
+
+static void *js_resize_block(void *opaque, void *block, size_t size)
+{
+    size_t before = heap_size_of(block);
+    if (size > before && !may_grow(size - before))
+        return NULL;
+    void *resized = heap_resize(block, size);
+    if (resized)
+        js_bytes += heap_size_of(resized) - before;
+    else
+        memory_refused = js_bytes;
+    return resized;
+}
+
+static void *js_alloc_block(void *opaque, size_t size)
+{
+    return js_resize_block(opaque, NULL, size);
+}
+
+static void *js_alloc_zeroes(void *opaque, size_t count, size_t size)
+{
+    void *block = js_alloc_block(opaque, count * size); /* the engine has checked the product */
+    return block ? memset(block, 0, count * size) : NULL;
+}
+
+static void js_free_block(void *opaque, void *block)
+{
+    js_bytes -= heap_size_of(block);
+    heap_free(block);
+}
+
+/* ---- at build time ------------------------------------------------------------------------------------------------- */
+
+/* begin(function): what the prelude wants to have called with the setup of a run */
+static JSValue set_begin(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv)
+{
+    begin_run = JS_DupValue(ctx, argv[0]);
+    return JS_UNDEFINED;
+}
+
+int EXPORT(portico_init)(void)
+{
+    static const JSMallocFunctions heap = {js_alloc_zeroes, js_alloc_block, js_free_block, js_resize_block, heap_size_of};
+    control.inbox = (uint32_t)(uintptr_t)inbox;
+    control.inbox_capacity = sizeof(inbox);
+    runtime = JS_NewRuntime2(&heap, NULL);
+    JS_SetMaxStackSize(runtime, JS_STACK_BYTES);
+    JS_SetGCThreshold(runtime, GC_THRESHOLD_BYTES);
+    JS_SetCanBlock(runtime, false); /* Atomics.wait would stop the worker */
+    JS_SetModuleLoaderFunc(runtime, NULL, program_refuse_import, NULL);
+    context = JS_NewContext(runtime);
+    report_init(context);
+    json_init(context);
+    natives = JS_NewObject(context);
+    text_natives(context, natives);
+    bridge_natives(context, natives);
+    timer_natives(context, natives);
+    report_natives(context, natives);
+    JS_SetPropertyStr(context, natives, "begin", JS_NewCFunction(context, set_begin, "begin", 1));
+    return context ? 0 : BAD_INPUT;
+}
+
+/* Runs one prelude file from the inbox: an expression whose value is a function of the natives. Written out and read
+   back without source and positions, so that no program sees the prelude's text in a stack or by toString. */
+int EXPORT(portico_prelude)(uint32_t length)
+{
+    char *text = (char *)(uintptr_t)control.inbox;
+    size_t size;
+    text[length] = 0;
+    JSValue compiled = JS_Eval(context, text, length, "prelude", JS_EVAL_FLAG_STRICT | JS_EVAL_FLAG_COMPILE_ONLY);
+    memset(text, 0, length);
+    uint8_t *bytecode = JS_IsException(compiled)
+                            ? NULL
+                            : JS_WriteObject(context, &size, compiled, JS_WRITE_OBJ_BYTECODE | JS_WRITE_OBJ_STRIP_SOURCE |
+                                                                           JS_WRITE_OBJ_STRIP_DEBUG);
+    JS_FreeValue(context, compiled);
+    JSValue loaded = bytecode ? JS_ReadObject(context, bytecode, size, JS_READ_OBJ_BYTECODE) : JS_EXCEPTION;
+    js_free(context, bytecode);
+    JSValue function = JS_IsException(loaded) ? loaded : JS_EvalFunction(context, loaded);
+    JSValue result = JS_IsException(function)
+                         ? JS_EXCEPTION
+                         : JS_Call(context, function, JS_UNDEFINED, 1, (JSValueConst *)&natives);
+    JS_FreeValue(context, function);
+    bool is_good = !JS_IsException(result);
+    JS_FreeValue(context, result);
+    if (!is_good) { /* for whoever writes the prelude: the reason, as a log record */
+        Buffer reason = {0};
+        JSValue error = JS_GetException(context);
+        report_error(context, &reason, error, false);
+        outbox_put('L', &reason);
+        JS_FreeValue(context, error);
+    }
+    JS_RunGC(runtime);
+    return is_good ? 0 : BAD_INPUT;
+}
+
+/* ---- at run time --------------------------------------------------------------------------------------------------- */
+
+uint32_t EXPORT(portico_reserve)(uint32_t length)
+{
+    if (length >= control.inbox_capacity) {
+        char *larger = length < UINT32_MAX ? heap_alloc((size_t)length + 1) : NULL;
+        if (!larger)
+            return 0;
+        if (control.inbox != (uint32_t)(uintptr_t)inbox)
+            heap_free((void *)(uintptr_t)control.inbox);
+        control.inbox = (uint32_t)(uintptr_t)larger;
+        control.inbox_capacity = length + 1;
+    }
+    return control.inbox;
+}
+
+static int advance(void)
+{
+    bool is_over = program_advance(context);
+    control.wake_at_us = is_over ? -1 : timers_next_us();
+    control.memory_used = js_bytes;
+    return !is_over ? WAITING : report_is_interrupted() ? INTERRUPTED : ENDED;
+}
+
+static uint32_t limit_of(JSValueConst table, const char *name)
+{
+    double value = 0;
+    JSValue field = JS_GetPropertyStr(context, table, name);
+    if (!JS_IsNumber(field) || JS_ToFloat64(context, &value, field) || !(value > 0))
+        value = 0;
+    JS_FreeValue(context, field);
+    return value >= UINT32_MAX ? UINT32_MAX : (uint32_t)value;
+}
+
+static bool read_limits(JSValueConst setup)
+{
+    JSValue table = JS_GetPropertyStr(context, setup, "limits");
+    limits = (Limits){
+        .memory_bytes = limit_of(table, "memory_bytes"),
+        .source_bytes = limit_of(table, "source_bytes"),
+        .call_bytes = limit_of(table, "call_bytes"),
+        .call_depth = limit_of(table, "call_depth"),
+        .calls = limit_of(table, "calls"),
+        .log_bytes = limit_of(table, "log_bytes"),
+        .result_bytes = limit_of(table, "result_bytes"),
+    };
+    JS_FreeValue(context, table);
+    if (limits.call_depth > RESULT_DEPTH_MAX - 1)
+        limits.call_depth = RESULT_DEPTH_MAX - 1;
+    return limits.memory_bytes && limits.source_bytes && limits.call_bytes && limits.call_depth && limits.log_bytes &&
+           limits.result_bytes; /* no calls at all is a limit that makes sense */
+}
+
+int EXPORT(portico_start)(uint32_t setup_length, uint32_t source_length)
+{
+    char *bytes = (char *)(uintptr_t)control.inbox;
+    if ((uint64_t)setup_length + source_length + 1 >= control.inbox_capacity || bytes[setup_length])
+        return BAD_INPUT;
+    outbox_clear();
+    random_seed(control.seed);
+    JSValue setup = JS_ParseJSON(context, bytes, setup_length, "setup");
+    if (!JS_IsObject(setup) || !read_limits(setup))
+        return BAD_INPUT;
+    setup_hints = JS_GetPropertyStr(context, setup, "hints");
+    JSValue name = JS_GetPropertyStr(context, setup, "namespace");
+    const char *name_text = JS_IsString(name) ? JS_ToCString(context, name) : NULL;
+    if (!name_text)
+        return BAD_INPUT;
+    snprintf(namespace_name, sizeof(namespace_name), "%s", name_text);
+    JS_FreeCString(context, name_text);
+    JS_FreeValue(context, name);
+    JSValue begun = JS_Call(context, begin_run, JS_UNDEFINED, 1, (JSValueConst *)&setup);
+    JS_FreeValue(context, setup);
+    if (JS_IsException(begun))
+        return BAD_INPUT;
+    bytes[setup_length + 1 + source_length] = 0;
+    program_load(context, bytes + setup_length + 1, source_length);
+    return advance();
+}
+
+int EXPORT(portico_settle)(uint32_t length)
+{
+    char *bytes = (char *)(uintptr_t)control.inbox;
+    if (length >= control.inbox_capacity)
+        return BAD_INPUT;
+    bytes[length] = 0;
+    outbox_clear();
+    if (!bridge_settle(context, bytes, length)) {
+        if (!memory_refused)
+            return BAD_INPUT;
+        program_end_out_of_memory(context);
+        return ENDED;
+    }
+    return advance();
+}
+
+/* Where the control block lies; it never moves. */
+uint32_t EXPORT(portico_control)(void)
+{
+    return (uint32_t)(uintptr_t)&control;
+}
