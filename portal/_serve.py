@@ -104,6 +104,3 @@ class _Server(uvicorn.Server):
         finally:
             for number, handler in former.items():
                 signal.signal(number, handler)
-        # uvicorn raises the signal again when it is done, which would end the process before the upstreams' processes
-        # and the workers are closed.
-        self._captured_signals.clear()
