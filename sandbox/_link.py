@@ -31,9 +31,9 @@ class Link:
     def next_frame(self, timeout_s: float | None) -> tuple[int, int, bytes] | None:
         """Return the next frame, or ``None`` after ``timeout_s``. Raises ``EOFError`` when the portal has gone."""
         if not self._inbox:
-            if timeout_s is not None and not self._own_poll.poll(max(0.0, timeout_s * 1e3)):
-                return None
-            with self._reading:
+            with self._reading:  # from before the wait: a watchdog that is late must not read what is waited for
+                if not self._inbox and timeout_s is not None and not self._own_poll.poll(timeout_s * 1e3):
+                    return None
                 while not self._inbox:
                     self._read(0)
         return self._inbox.popleft()
@@ -47,10 +47,6 @@ class Link:
                 return  # the other thread has read it in between
             finally:
                 self._reading.release()
-
-    def has_frames(self) -> bool:
-        """Whether a frame waits in the inbox."""
-        return bool(self._inbox)
 
     def send(self, frame: bytes) -> None:
         """Send a whole frame. Raises ``OSError`` when the portal has gone."""

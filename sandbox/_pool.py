@@ -128,6 +128,7 @@ class Sandbox:
         async with self._stack:
             self._module_path = await self._prepare_module(self._stack)
             first = await self._start_worker()
+            self._workers.append(first)
             self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
             for worker in (first, *[None] * (self._base - 1)):
                 self._slots += 1
@@ -306,7 +307,8 @@ class Sandbox:
         return worker
 
     async def _serve_worker(self, worker: WorkerProcess) -> None:
-        self._workers.append(worker)
+        if worker not in self._workers:  # the first one is there from the start
+            self._workers.append(worker)
         self._hand_on()
         try:
             await worker.serve()

@@ -82,16 +82,17 @@ class WorkerProcess:
                 "_worker:main", str(theirs.fileno()), str(module_path), str(data_bytes), packages=_wasmtime_folder()
             )
             try:
-                process = await anyio.open_process(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    env={},
-                    cwd="/",
-                    pass_fds=(theirs.fileno(),),
-                    start_new_session=True,  # an interrupt typed at a terminal is the portal's to handle
-                )
+                with anyio.CancelScope(shield=True):  # milliseconds; a process half started could not be ended
+                    process = await anyio.open_process(
+                        command,
+                        stdin=subprocess.DEVNULL,
+                        stdout=subprocess.DEVNULL,
+                        stderr=subprocess.DEVNULL,
+                        env={},
+                        cwd="/",
+                        pass_fds=(theirs.fileno(),),
+                        start_new_session=True,  # an interrupt typed at a terminal is the portal's to handle
+                    )
             except OSError as error:
                 ours.close()
                 raise WorkerLost(f"a worker process could not be started: {error}") from error

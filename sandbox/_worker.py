@@ -153,17 +153,19 @@ class Worker:
         self._advance(run, lambda: run.isolate.settle(settlements, clock_us=run.clock_us()), is_answer=True)
 
     def _wake_due_runs(self) -> None:
-        timers = self._timers
-        while timers and timers[0][0] <= _monotonic_us():
-            wake_at_us, run_id = heapq.heappop(timers)
-            run = self._runs.get(run_id)
-            if run is not None and run.wake_at_us == wake_at_us:
+        while self._until_next_timer_s() == 0:
+            run = self._runs.get(heapq.heappop(self._timers)[1])
+            if run is not None:
                 self._advance(run, partial(_wake, run), is_answer=False)
 
     def _until_next_timer_s(self) -> float | None:
-        if not self._timers:
-            return None
-        return max(0, self._timers[0][0] - _monotonic_us()) / 1e6
+        while self._timers:
+            wake_at_us, run_id = self._timers[0]
+            run = self._runs.get(run_id)
+            if run is not None and run.wake_at_us == wake_at_us:
+                return max(0, wake_at_us - _monotonic_us()) / 1e6
+            heapq.heappop(self._timers)  # the run is over, or waits for another moment by now
+        return None
 
     def _advance(self, run: _Run, step: Callable[[], Turn], *, is_answer: bool) -> None:
         """Run one turn, under watch, and report it."""

@@ -33,7 +33,7 @@ const look = (value, depth) => {
   look(Object.getPrototypeOf(value), depth + 1)
 }
 look(globalThis, 0)
-const bytes = new Uint8Array(4 * 2 ** 20)
+const bytes = new Uint8Array(2 ** 14)
 return [found, [][7] ?? null, typeof planted, bytes.some(byte => byte), JSON.parse("[1]")]
 """
 
