@@ -7,7 +7,9 @@ from engine._call import Invoker, ToolCall
 from engine._catalog import Catalog, CatalogTool, ServerTools
 from engine._code_tool import code_tool, portal_instructions
 from engine._engine import LOCAL_OWNER, Engine
-from engine._errors import CallError, EngineError, UpstreamError
+from engine._errors import CallError, EngineError, UnknownRunError, UpstreamError
+from engine._journal import KeptCall
+from engine._kept_runs import KeptRun, MemoryRunStore, RunStore
 from engine._limits import EngineLimits
 from engine._records import CallFact, RunRecord
 from typegen import JsonObject, JsonValue
@@ -25,9 +27,14 @@ __all__ = [
     "Invoker",
     "JsonObject",
     "JsonValue",
+    "KeptCall",
+    "KeptRun",
+    "MemoryRunStore",
     "RunRecord",
+    "RunStore",
     "ServerTools",
     "ToolCall",
+    "UnknownRunError",
     "UpstreamError",
     "code_tool",
     "portal_instructions",

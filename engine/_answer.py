@@ -92,15 +92,21 @@ def lost_text(calls: Sequence[CallFact]) -> str:
     return "\n".join(["Stopped: the isolate was lost; the program may be sent again.", *calls_text(calls)])
 
 
+def resume_text(run_id: str) -> str:
+    """Say how to send the corrected program."""
+    return f'Send the fix with resume "{run_id}": finished calls are not sent again.'
+
+
 def calls_text(calls: Sequence[CallFact]) -> list[str]:
     """Say how many calls completed and which changes were already made; nothing where no call was made."""
     if not calls:
         return []
     completed = [call for call in calls if call.status == "ok"]
-    failed = len(calls) - len(completed)
-    line = f"{len(completed)} {'call' if len(completed) == 1 else 'calls'} ok" + (
-        f", {failed} failed" if failed else ""
-    )
+    replayed = sum(call.status == "replayed" for call in calls)
+    failed = len(calls) - len(completed) - replayed
+    line = f"{len(completed)} {'call' if len(completed) == 1 else 'calls'} ok"
+    line += f", {failed} failed" if failed else ""
+    line += f", {replayed} answered from the earlier run" if replayed else ""
     changes = Counter(call.identifier for call in completed if not call.is_read_only)
     made = ", ".join(f"{name} x{count}" if count > 1 else name for name, count in changes.items())
     return [f"{line}. Changes made: {made or 'none'}."]

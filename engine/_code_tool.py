@@ -45,6 +45,10 @@ def code_tool(server_ids: Iterable[str]) -> JsonObject:
             "type": "object",
             "properties": {
                 "code": {"type": "string", "description": "JavaScript: an async arrow function, or a script"},
+                "resume": {
+                    "type": "string",
+                    "description": "Id of a failed run: its finished calls are not sent again",
+                },
             },
             "required": ["code"],
             "additionalProperties": False,

@@ -2,139 +2,171 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from functools import lru_cache
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import anyio
 
-from engine._answer import Answer, lost_text, write_answer
-from engine._failure import error_name
-from engine._host_calls import BUILTINS, TOOL_ERROR, HostCalls
+from engine._errors import CallError, UnknownRunError
+from engine._journal import Journal
+from engine._kept_runs import MemoryRunStore, new_run_id
 from engine._limits import EngineLimits
-from engine._records import RunRecord
-from engine._results import KeptResults
+from engine._run import Run
 from engine._source import program_text
-from sandbox import Capabilities, HostError, RunClock
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self
 
+    from anyio.abc import TaskGroup
+
+    from engine._answer import Answer
     from engine._call import Invoker
     from engine._catalog import Catalog
-    from engine._records import CallFact
-    from sandbox import Sandbox, Usage
-    from typegen import JsonObject
+    from engine._kept_runs import RunStore
+    from engine._records import RunRecord
+    from sandbox import Sandbox
 
 logger = logging.getLogger("portico.engine")
-
-_TOOL_INSTEAD = 'there is no network in here: call a tool instead, codemode.search("what you need") finds one'
-_NO_MODULES = "there are no modules in here: plain JavaScript and the codemode.* methods are all there is"
-_NO_PROCESS = "there is no process, environment or file system in here: call a tool instead"
-_HINTS = {
-    **dict.fromkeys(("fetch", "XMLHttpRequest", "WebSocket", "axios"), _TOOL_INSTEAD),
-    **dict.fromkeys(("require", "module", "exports"), _NO_MODULES),
-    **dict.fromkeys(("process", "fs", "Deno", "Bun", "Buffer", "window", "document"), _NO_PROCESS),
-}
 
 LOCAL_OWNER = "local"
 """Who runs belong to where nobody signs in."""
 
 
 class Engine:
-    """Runs programs in a sandbox over whatever catalog and invoker it is handed with each. Shared by all callers."""
+    """Runs programs in a sandbox over whatever catalog and invoker it is handed with each. Shared by all callers.
 
-    def __init__(self, sandbox: Sandbox, *, limits: EngineLimits | None = None) -> None:
+    It works inside ``async with``; leaving stops the runs that still go on in the background.
+    """
+
+    def __init__(self, sandbox: Sandbox, *, limits: EngineLimits | None = None, store: RunStore | None = None) -> None:
         self._sandbox = sandbox
         self._limits = limits if limits is not None else EngineLimits()
-        self._results = KeptResults(max_bytes=self._limits.kept_result_bytes, keep_s=self._limits.kept_result_s)
+        self._store: RunStore = (
+            store
+            if store is not None
+            else MemoryRunStore(max_bytes=self._limits.kept_bytes, keep_s=self._limits.kept_s)
+        )
+        self._running: dict[tuple[str, str], _Task] = {}
+        self._tasks: TaskGroup | None = None
+        self._stack = AsyncExitStack()
 
-    async def code(self, submitted: str, *, catalog: Catalog, invoker: Invoker, owner: str = LOCAL_OWNER) -> Answer:
+    async def __aenter__(self) -> Self:
+        self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
+        self._stack.callback(self._tasks.cancel_scope.cancel)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        self._tasks = None
+        return await self._stack.__aexit__(kind, error, trace)
+
+    async def code(
+        self,
+        submitted: str,
+        *,
+        catalog: Catalog,
+        invoker: Invoker,
+        owner: str = LOCAL_OWNER,
+        resume: str | None = None,
+        on_end: Callable[[RunRecord], None] | None = None,
+    ) -> Answer:
         """Run one program, as an agent submitted it, and write its answer.
 
         Tools exist only as ``catalog`` lists them, and calls leave only through ``invoker``. A failing program is an
-        answer with ``is_error``; nothing is raised for it. ``owner`` is who may read the result again.
+        answer with ``is_error``; nothing is raised for it. ``owner`` is who may ask for the run's result again and who
+        may ``resume`` it: calls that the run with that id completed are then answered from its record. A run that
+        takes longer than ``EngineLimits.background_after_s`` is answered with its id and goes on; ``on_end`` gets the
+        record of every run once, when it has ended.
+
+        Raises ``UnknownRunError`` when there is nothing to resume.
         """
-        source = program_text(submitted)
-        run_id = self._results.new_run_id(owner)
-        clock = RunClock()
-        host_calls = HostCalls(
+        run = Run(
+            run_id=new_run_id(),
+            owner=owner,
+            source=program_text(submitted),
             catalog=catalog,
             invoker=invoker,
-            run_id=run_id,
-            clock=clock,
-            find_result=lambda earlier: self._results.find(owner, earlier),
-        )
-        started_at = anyio.current_time()
-        try:
-            outcome = await self._sandbox.execute(
-                source,
-                limits=self._limits.run,
-                capabilities=_capabilities(catalog.method_names),
-                on_call=host_calls.answer,
-                clock=clock,
-            )
-        except HostError as error:
-            logger.exception("run %s was lost", run_id)
-            text = lost_text(host_calls.calls)
-            run = _record(
-                run_id, type(error).__name__, source=source, text=text, calls=host_calls.calls, started_at=started_at
-            )
-            return _answer(text, (), run=run)
-        written = write_answer(
-            outcome,
-            source=source,
-            catalog=catalog,
-            calls=host_calls.calls,
-            emitted=host_calls.emitted,
-            run_id=run_id,
+            journal=await self._journal(owner, resume),
             limits=self._limits,
+            store=self._store,
+            find_result=lambda earlier: self._find_result(owner, earlier),
         )
-        if written.is_cut and outcome.value is not None:
-            self._results.keep(owner, run_id, outcome.value)
-        run = _record(
-            run_id,
-            "ok" if outcome.error is None else error_name(outcome.error),
-            source=source,
-            text=written.text,
-            calls=host_calls.calls,
-            started_at=started_at,
-            usage=outcome.usage,
-        )
-        return _answer(written.text, written.media, run=run)
+        if self._tasks is None:
+            raise RuntimeError("the engine is not open: use it inside `async with Engine(sandbox) as engine`")
+        task = _Task(run, on_end)
+        self._running[owner, run.id] = task
+        self._tasks.start_soon(self._work, task)
+        try:
+            with anyio.move_on_after(self._limits.background_after_s):
+                await task.is_done.wait()
+            if not task.is_done.is_set():
+                return run.still_running()
+        finally:
+            if not run.is_in_background:
+                task.scope.cancel()
+        return task.result()
+
+    async def _work(self, task: _Task) -> None:
+        try:
+            with task.scope:
+                await task.work(self._sandbox)
+        finally:
+            task.is_done.set()
+            del self._running[task.run.owner, task.run.id]
+
+    async def _journal(self, owner: str, resume: str | None) -> Journal:
+        if resume is None:
+            return Journal()
+        kept = await self._store.find(owner, resume)
+        if kept is None:
+            raise UnknownRunError(resume)
+        return Journal(kept.calls)
+
+    async def _find_result(self, owner: str, run_id: str) -> bytes:
+        """Return the result of an earlier run as JSON text, waiting for one that still goes on.
+
+        Raises ``CallError`` when there is none.
+        """
+        running = self._running.get((owner, run_id))
+        if running is not None:
+            await running.is_done.wait()
+        kept = await self._store.find(owner, run_id)
+        if kept is None or (kept.value is None and kept.failure is None):
+            raise CallError(f"result: no result {run_id!r} is kept: run that program again", name="Error")
+        if kept.value is None:
+            raise CallError(f"result: the run {run_id} failed: {kept.failure}", name="Error")
+        return kept.value
 
 
-def _answer(text: str, media: tuple[JsonObject, ...], *, run: RunRecord) -> Answer:
-    text_block: JsonObject = {"type": "text", "text": text}
-    return Answer(text=text, blocks=(text_block, *media), is_error=run.status != "ok", run=run)
+class _Task:
+    """A run on its way, and what came of it: for the caller that waits, and for those that ask later."""
 
+    def __init__(self, run: Run, on_end: Callable[[RunRecord], None] | None) -> None:
+        self.run = run
+        self.scope = anyio.CancelScope()
+        self.is_done = anyio.Event()
+        self._on_end = on_end
+        self._answer: Answer | None = None
+        self._error: Exception | None = None
 
-def _record(
-    run_id: str,
-    status: str,
-    *,
-    source: str,
-    text: str,
-    calls: Sequence[CallFact],
-    started_at: float,
-    usage: Usage | None = None,
-) -> RunRecord:
-    return RunRecord(
-        run_id=run_id,
-        source_sha256=hashlib.sha256(source.encode("utf-8", "replace")).hexdigest(),
-        status=status,
-        duration_s=anyio.current_time() - started_at,
-        cpu_s=usage.cpu_s if usage else 0.0,
-        memory_bytes=usage.memory_bytes if usage else 0,
-        answer_chars=len(text),
-        calls=tuple(calls),
-    )
+    async def work(self, sandbox: Sandbox) -> None:
+        try:
+            self._answer = await self.run.execute(sandbox)
+        except Exception as error:
+            self._error = error
+            if self.run.is_in_background:
+                logger.exception("run %s ended by an error of the host", self.run.id)
+        else:
+            if self._on_end is not None:
+                self._on_end(self._answer.run)
 
-
-@lru_cache(maxsize=64)
-def _capabilities(method_names: str) -> Capabilities:
-    """Return what a program over these tools sees; encoded once for each set of names."""
-    return Capabilities(
-        namespace="codemode", methods=method_names, builtins=BUILTINS, errors=(TOOL_ERROR,), hints=_HINTS
-    )
+    def result(self) -> Answer:
+        if self._error is not None:
+            raise self._error
+        if self._answer is None:
+            raise RuntimeError(f"the engine was closed while run {self.run.id} went on")
+        return self._answer

@@ -4,7 +4,8 @@
 
     EngineError
     ├── UpstreamError      the far server, or the way to it; a program sees it as a ``ToolError``
-    └── CallError          the program's own call: an unknown name, arguments that do not fit
+    ├── CallError          the program's own call: an unknown name, arguments that do not fit
+    └── UnknownRunError         the agent asked to resume a run of which nothing is kept
 """
 
 from __future__ import annotations
@@ -50,3 +51,11 @@ class CallError(EngineError):
         self.message = message
         self.name = name
         self.fields: Mapping[str, JsonValue] = fields or {}
+
+
+class UnknownRunError(EngineError):
+    """Raised when nothing is kept of the run to resume: it never failed, was long ago, or is somebody else's."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"nothing is kept of run {run_id!r}: send the program without resume to start anew")
+        self.run_id = run_id

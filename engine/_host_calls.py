@@ -10,6 +10,7 @@ from engine._blocks import as_block
 from engine._call import ToolCall
 from engine._errors import CallError, UpstreamError
 from engine._records import CallFact
+from engine._surface import BUILTINS, TOOL_ERROR
 from engine._unwrap import unwrap
 from sandbox import Rejection
 
@@ -18,13 +19,10 @@ if TYPE_CHECKING:
 
     from engine._call import Invoker
     from engine._catalog import Catalog, CatalogTool
+    from engine._journal import Journal
     from sandbox import HostCall, RunClock
     from typegen import JsonObject, JsonValue
 
-TOOL_ERROR = "ToolError"
-"""The JavaScript class of every failed tool call."""
-BUILTINS = ("raw", "search", "describe", "servers", "emit", "result")
-"""The methods of ``codemode`` that are not tools. A tool's identifier holds an underscore, so none can hide one."""
 SEARCH_LIMIT = 8
 """Declarations in one search answer: about 1,000 tokens, enough to choose from."""
 SEARCH_LIMIT_MAX = 50
@@ -45,12 +43,14 @@ class HostCalls:
         invoker: Invoker,
         run_id: str,
         clock: RunClock,
-        find_result: Callable[[str], bytes | None],
+        journal: Journal,
+        find_result: Callable[[str], Awaitable[bytes]],
     ) -> None:
         self._catalog = catalog
         self._invoker = invoker
         self._run_id = run_id
         self._clock = clock
+        self._journal = journal
         self._find_result = find_result
         methods = (self._raw, self._search, self._describe, self._servers, self._emit, self._result)
         self._builtins: Mapping[str, Callable[[list[JsonValue]], Awaitable[bytes]]] = dict(
@@ -94,6 +94,11 @@ class HostCalls:
                 f"{entry.identifier}: {'; '.join(findings)}\n{self._catalog.declaration(entry).text}",
                 fields=_invalid(entry),
             )
+        earlier = self._journal.replay(entry, arguments)
+        if earlier is not None:
+            self.calls.append(self._fact(entry, "replayed"))
+            self._journal.note(entry, arguments, earlier)
+            return earlier
         status = "error"
         index = len(self.calls)
         self.calls.append(self._fact(entry, status))
@@ -101,7 +106,9 @@ class HostCalls:
             result = await self._invoker(
                 ToolCall(entry=entry, arguments=arguments, run_id=self._run_id, index=index + 1, clock=self._clock)
             )
-            status = "error" if result.get("isError") is True else "ok"
+            if result.get("isError") is not True:
+                status = "ok"
+                self._journal.note(entry, arguments, result)
         finally:
             self.calls[index] = self._fact(entry, status)
         return result
@@ -185,10 +192,7 @@ class HostCalls:
         run_id = arguments[0] if arguments else None
         if not isinstance(run_id, str):
             raise _misuse('result("r7k2")', "takes the id of an earlier run")
-        kept = self._find_result(run_id)
-        if kept is None:
-            raise CallError(f"result: no result {run_id!r} is kept: run that program again", name="Error")
-        return kept
+        return await self._find_result(run_id)
 
 
 def _only_argument(entry: CatalogTool, arguments: list[JsonValue]) -> JsonObject:

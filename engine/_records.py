@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallFact:
-    """One tool call of a run: ``status`` is ``ok`` or ``error``."""
+    """One tool call of a run: ``status`` is ``ok``, ``error``, or ``replayed`` when an earlier run had completed it."""
 
     identifier: str
     status: str

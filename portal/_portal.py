@@ -58,7 +58,8 @@ class Portal:
             sandbox = self._sandbox
             if sandbox is None:
                 sandbox = await stack.enter_async_context(Sandbox(_sandbox_config(self.config)))
-            engine = self._engine = Engine(sandbox, limits=_engine_limits(self.config.limits))
+            engine = Engine(sandbox, limits=_engine_limits(self.config.limits))
+            self._engine = await stack.enter_async_context(engine)
             self._servers = {
                 portal.id: ServedPortal(config=portal, fleet=self.fleet, engine=engine)
                 for portal in self.config.portals

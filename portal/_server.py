@@ -22,6 +22,7 @@ from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
+from engine import UnknownRunError
 from portal._errors import UpstreamFailure, UpstreamRefused
 from portal._fleet import Caller
 from portal._invoker import PortalInvoker
@@ -54,6 +55,7 @@ LOCAL_USER: Final = "local"
 HEARTBEAT_S: Final = 10.0
 """Progress is sent this often while a program runs: clients count their timeouts from it (TypeScript SDK: 60 s)."""
 RUN_META_KEY: Final = "portico/run"
+CODE_KEYS: Final = frozenset({"code", "resume"})
 
 # The result of the request that this context serves, on its way past the SDK's pipeline.
 _RESULT: Final[ContextVar[list[JsonObject] | None]] = ContextVar("portico_result", default=None)
@@ -183,20 +185,26 @@ class ServedPortal:
     async def _run_code(self, context: Context, name: str, arguments: JsonObject, request: _Request) -> JsonObject:
         if name != "code":
             raise _unknown_tool(name)
-        code = arguments.get("code")
-        if not isinstance(code, str) or set(arguments) != {"code"}:
-            return _error_result('code takes one argument: {"code": "<a JavaScript program>"}')
+        code, resume = arguments.get("code"), arguments.get("resume")
+        if not isinstance(code, str) or not (resume is None or isinstance(resume, str)) or set(arguments) - CODE_KEYS:
+            return _error_result('code takes {"code": "<a JavaScript program>", "resume"?: "<the id of a failed run>"}')
+        user, portal_id = request.caller.user, self._config.id
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_heartbeat, context)
-            answer = await self._engine.code(
-                code,
-                catalog=self.listing.catalog,
-                invoker=self.invoker(request.caller),
-                owner=f"{self._config.id}/{request.caller.user}",
-            )
-            tasks.cancel_scope.cancel()
+            try:
+                answer = await self._engine.code(
+                    code,
+                    catalog=self.listing.catalog,
+                    invoker=self.invoker(request.caller),
+                    owner=f"{portal_id}/{user}",
+                    resume=resume,
+                    on_end=lambda run: write_run(run.as_json(), user=user, portal=portal_id),
+                )
+            except UnknownRunError as error:
+                return _error_result(f"Not run: {error}.")
+            finally:
+                tasks.cancel_scope.cancel()
         run = answer.run.as_json()
-        write_run(run, user=request.caller.user, portal=self._config.id)
         return {"content": list(answer.blocks), "isError": answer.is_error, "_meta": {RUN_META_KEY: run}}
 
     async def _forward(self, context: Context, name: str, arguments: JsonObject, request: _Request) -> JsonObject:

@@ -78,8 +78,8 @@ async def _run_alone(source: str) -> Answer:
     async def no_tools(call: ToolCall) -> JsonObject:
         raise UpstreamError("there are no tools here", server=call.entry.server_id, tool=call.entry.name)
 
-    async with Sandbox(SandboxConfig(workers=1)) as sandbox:
-        return await Engine(sandbox).code(source, catalog=Catalog.build(()), invoker=no_tools)
+    async with Sandbox(SandboxConfig(workers=1)) as sandbox, Engine(sandbox) as engine:
+        return await engine.code(source, catalog=Catalog.build(()), invoker=no_tools)
 
 
 async def _run_with_tools(source: str, config: Config, portal_id: str) -> Answer:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portico import Config, Engine, Portal, Sandbox, SandboxConfig
+from portico import Config, Portal, Sandbox, SandboxConfig
 from tests.documentation._blocks import PAGES, ROOT, Block, blocks, languages
 
 if TYPE_CHECKING:
@@ -29,10 +29,9 @@ async def run_program() -> AsyncIterator[Callable[[str], Awaitable[Answer]]]:
     """Runs a program as an agent's, over the demo that `portico serve` offers by itself."""
     async with Sandbox(SandboxConfig()) as sandbox, Portal(Config.demo({}), sandbox=sandbox) as portal:
         await portal.wait_ready(READY_TIMEOUT_S)
-        engine = Engine(sandbox)
 
         async def run(source: str) -> Answer:
-            return await engine.code(source, catalog=portal.catalog(), invoker=portal.invoker())
+            return await portal.engine.code(source, catalog=portal.catalog(), invoker=portal.invoker())
 
         yield run
 

@@ -130,8 +130,9 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 
 @pytest.fixture(scope="session")
-def engine(sandbox: Sandbox) -> Engine:
-    return Engine(sandbox, limits=EngineLimits(run=Limits(cpu_s=1.0, wall_s=20.0)))
+async def engine(sandbox: Sandbox) -> AsyncIterator[Engine]:
+    async with Engine(sandbox, limits=EngineLimits(run=Limits(cpu_s=1.0, wall_s=20.0))) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -128,6 +128,7 @@ async def test_a_failed_run_says_which_calls_completed_and_which_changes_were_ma
         "ToolError at 3:18: tracker_create_comment: 403 Resource not accessible",
         "  3 | await codemode.tracker_create_comment({id, text: 'hi'});",
         "27 calls ok, 1 failed. Changes made: tracker_create_comment x26.",
+        f'Send the fix with resume "{written.run.run_id}": finished calls are not sent again.',
     ]
 
 
@@ -154,7 +155,6 @@ async def test_an_error_of_a_call_that_nobody_awaited_is_reported(run: Run) -> N
 async def test_parallel_calls_overlap_up_to_the_limit_and_the_rest_queue(
     sandbox: Sandbox, catalog: Catalog, upstream: Upstream
 ) -> None:
-    engine = Engine(sandbox, limits=EngineLimits(run=Limits(concurrent_calls=4)))
     running, most = 0, 0
     four_at_once = anyio.Event()
 
@@ -170,11 +170,12 @@ async def test_parallel_calls_overlap_up_to_the_limit_and_the_rest_queue(
         return text("ok")
 
     upstream.answers["tracker_greet"] = slow
-    written = await engine.code(
-        "return (await Promise.all(Array.from({length: 20}, () => codemode.tracker_greet()))).length",
-        catalog=catalog,
-        invoker=upstream,
-    )
+    async with Engine(sandbox, limits=EngineLimits(run=Limits(concurrent_calls=4))) as engine:
+        written = await engine.code(
+            "return (await Promise.all(Array.from({length: 20}, () => codemode.tracker_greet()))).length",
+            catalog=catalog,
+            invoker=upstream,
+        )
 
     assert written.text == "20"
     assert most == 4

@@ -1,0 +1,133 @@
+"""One run: a program, its host calls, and the answer and record that come of it."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from typing import TYPE_CHECKING
+
+import anyio
+
+from engine._answer import Answer, lost_text, resume_text, write_answer
+from engine._failure import error_name
+from engine._host_calls import HostCalls
+from engine._kept_runs import KeptRun
+from engine._records import RunRecord
+from engine._surface import capabilities
+from sandbox import HostError, Outcome, RunClock
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from engine._call import Invoker
+    from engine._catalog import Catalog
+    from engine._journal import Journal
+    from engine._kept_runs import RunStore
+    from engine._limits import EngineLimits
+    from sandbox import Sandbox, Usage
+    from typegen import JsonObject
+
+logger = logging.getLogger("portico.engine")
+
+
+class Run:
+    """One program of ``owner`` over one catalog; ``execute`` it once."""
+
+    def __init__(
+        self,
+        *,
+        run_id: str,
+        owner: str,
+        source: str,
+        catalog: Catalog,
+        invoker: Invoker,
+        journal: Journal,
+        limits: EngineLimits,
+        store: RunStore,
+        find_result: Callable[[str], Awaitable[bytes]],
+    ) -> None:
+        self.id = run_id
+        self.owner = owner
+        self.is_in_background = False
+        self._source = source
+        self._catalog = catalog
+        self._journal = journal
+        self._limits = limits
+        self._store = store
+        self._clock = RunClock()
+        self._started_at = anyio.current_time()
+        self._host_calls = HostCalls(
+            catalog=catalog,
+            invoker=invoker,
+            run_id=run_id,
+            clock=self._clock,
+            journal=journal,
+            find_result=find_result,
+        )
+
+    async def execute(self, sandbox: Sandbox) -> Answer:
+        """Run the program to its end and write its answer; keep what a later run may ask for."""
+        try:
+            outcome = await sandbox.execute(
+                self._source,
+                limits=self._limits.run,
+                capabilities=capabilities(self._catalog.method_names),
+                on_call=self._host_calls.answer,
+                clock=self._clock,
+            )
+        except HostError as error:
+            logger.exception("run %s was lost", self.id)
+            text = "\n".join([lost_text(self._host_calls.calls), *await self._keep_for_resume()])
+            return self._answer(text, status=type(error).__name__)
+        return await self._answer_to(outcome)
+
+    def still_running(self) -> Answer:
+        """Write the answer of a run that goes on in the background."""
+        self.is_in_background = True
+        done = len(self._host_calls.calls)
+        made = f"; {done} {'call' if done == 1 else 'calls'} made so far" if done else ""
+        return self._answer(
+            f'[still running{made}: codemode.result("{self.id}") waits for its result]', status="running"
+        )
+
+    async def _answer_to(self, outcome: Outcome) -> Answer:
+        written = write_answer(
+            outcome,
+            source=self._source,
+            catalog=self._catalog,
+            calls=self._host_calls.calls,
+            emitted=self._host_calls.emitted,
+            run_id=self.id,
+            limits=self._limits,
+        )
+        text = written.text
+        if outcome.error is not None:
+            text = "\n".join([text, *await self._keep_for_resume(failure=text)])
+        elif written.is_cut or self.is_in_background:
+            await self._store.keep(self.owner, self.id, KeptRun(value=outcome.value or b"null"))
+        status = "ok" if outcome.error is None else error_name(outcome.error)
+        return self._answer(text, media=written.media, status=status, usage=outcome.usage)
+
+    async def _keep_for_resume(self, failure: str | None = None) -> list[str]:
+        """Keep the completed calls of a run that failed; return the line that says so, if they could be kept."""
+        calls = self._journal.kept_calls(self._limits.kept_run_bytes)
+        if not calls and not self.is_in_background:
+            return []
+        is_kept = await self._store.keep(self.owner, self.id, KeptRun(failure=failure, calls=calls or ()))
+        return [resume_text(self.id)] if is_kept and calls else []
+
+    def _answer(
+        self, text: str, *, status: str, media: tuple[JsonObject, ...] = (), usage: Usage | None = None
+    ) -> Answer:
+        record = RunRecord(
+            run_id=self.id,
+            source_sha256=hashlib.sha256(self._source.encode("utf-8", "replace")).hexdigest(),
+            status=status,
+            duration_s=anyio.current_time() - self._started_at,
+            cpu_s=usage.cpu_s if usage else 0.0,
+            memory_bytes=usage.memory_bytes if usage else 0,
+            answer_chars=len(text),
+            calls=tuple(self._host_calls.calls),
+        )
+        text_block: JsonObject = {"type": "text", "text": text}
+        return Answer(text=text, blocks=(text_block, *media), is_error=status not in {"ok", "running"}, run=record)
