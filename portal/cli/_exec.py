@@ -45,7 +45,7 @@ def exec_program(
     It has no tools, unless a configuration or --demo gives it some. Exits with 1 when the program fails, with 2 when it
     is not JavaScript.
     """
-    start_logging(is_debug=debug, level=logging.ERROR)
+    start_logging(is_debug=debug, level=logging.CRITICAL)
     source = _source(code)
     if demo and (config is not None or mcp_config is not None):
         raise UsageError("--demo excludes --config and --mcp-config: choose one.")

@@ -43,9 +43,13 @@ def plural(count: int, noun: str) -> str:
 
 
 def start_logging(*, is_debug: bool, level: int) -> None:
-    """Send the log to stderr; an open portal keeps every configured secret out of it."""
+    """Send the log to stderr, Portico's own from ``level`` on and the libraries' from a warning on at the earliest.
+
+    An open portal keeps every configured secret out of it.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter(_LINE, _TIME))
-    logging.basicConfig(level=logging.DEBUG if is_debug else logging.WARNING, handlers=[handler], force=True)
+    others = logging.DEBUG if is_debug else max(level, logging.WARNING)
+    logging.basicConfig(level=others, handlers=[handler], force=True)
     if not is_debug:
         logging.getLogger("portico").setLevel(level)

@@ -29,7 +29,7 @@ def servers(
 
     Exits with 2 when a server's configuration has to change, with 1 when one does not answer.
     """
-    start_logging(is_debug=debug, level=logging.ERROR)
+    start_logging(is_debug=debug, level=logging.CRITICAL)
     settings = Config.from_env(config=config, mcp_config=mcp_config)
     statuses = anyio.run(_statuses, settings)
     disabled = [server for server in settings.servers if not server.enabled]

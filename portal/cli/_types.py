@@ -40,7 +40,7 @@ def types(
 
     The text is a .d.ts file. Exits with 2 when a server's configuration has to change, with 1 when one does not answer.
     """
-    start_logging(is_debug=debug, level=logging.ERROR)
+    start_logging(is_debug=debug, level=logging.CRITICAL)
     settings = Config.from_env(config=config, mcp_config=mcp_config)
     check_portal(settings, portal)
     if server is not None:
