@@ -58,6 +58,8 @@ class Portal:
             sandbox = self._sandbox
             if sandbox is None:
                 sandbox = await stack.enter_async_context(Sandbox(_sandbox_config(self.config)))
+            await stack.enter_async_context(self.fleet)
+            # After the fleet, so that runs in the background end before the upstreams that they call are closed.
             engine = Engine(sandbox, limits=_engine_limits(self.config.limits))
             self._engine = await stack.enter_async_context(engine)
             self._servers = {
@@ -65,7 +67,6 @@ class Portal:
                 for portal in self.config.portals
             }
             self._face = HttpFace(self.config, self._servers, is_ready=lambda: not self._is_closed)
-            await stack.enter_async_context(self.fleet)
             await stack.enter_async_context(self._face.running())
             tasks = await stack.enter_async_context(anyio.create_task_group())
             stack.callback(tasks.cancel_scope.cancel)

@@ -241,3 +241,18 @@ def portal_at(sandbox: Sandbox) -> PortalAt:
                 yield portal, f"http://127.0.0.1:{port}"
 
     return open_portal
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition that other tasks bring about."""
+    while not condition():  # noqa: ASYNC110 -- the condition is somebody else's state
+        await anyio.sleep(0.01)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process lives; one that nobody has waited for yet does not count."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"

@@ -70,7 +70,7 @@ async def test_in_code_mode_no_tool_but_code_can_be_called(
         wrong = await client.call_tool("code", {"source": "1"})
 
     assert wrong.is_error
-    assert text(wrong) == 'code takes one argument: {"code": "<a JavaScript program>"}'
+    assert text(wrong).startswith('code takes {"code": "<a JavaScript program>"')
 
 
 @ERAS

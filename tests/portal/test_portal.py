@@ -14,10 +14,9 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_types import TextContent, ToolListChangedNotification
 
 from portal import Config, Portal, PortalConfig, PortalServer, Secret, ServerConfig
+from tests.portal.conftest import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from mcp.client.session import ClientSession, IncomingMessage
     from mcp.shared.dispatcher import CallOptions
     from mcp_types import CallToolResult
@@ -28,11 +27,6 @@ if TYPE_CHECKING:
 Era = Literal["legacy", "auto"]
 ERAS = pytest.mark.parametrize("era", ["legacy", "auto"])
 TOKEN = "a-token-of-the-portal-itself"
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110 -- the condition is somebody else's state
-        await anyio.sleep(0.01)
 
 
 def initialize(version: str = "2025-11-25") -> dict[str, Any]:

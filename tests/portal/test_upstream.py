@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -14,15 +13,15 @@ from portal._errors import UpstreamMisbehaved, UpstreamRefused, UpstreamTimeout,
 from portal._secret import Secret
 from portal._server_config import BearerAuth, HeadersAuth, ServerConfig
 from portal._upstream import Upstream
+from tests.portal.conftest import PATIENCE_S, is_running, until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from tests.portal.conftest import HttpServer, Serving, StdioServer, Upstreamed
-
-PATIENCE_S = 20.0
 
 
 @asynccontextmanager
@@ -35,12 +34,6 @@ async def connected(config: ServerConfig) -> AsyncIterator[Upstream]:
             await upstream.wait_settled()
             yield upstream
         upstream.stop()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition that other tasks bring about."""
-    while not condition():  # noqa: ASYNC110 -- the condition is somebody else's state
-        await anyio.sleep(0.01)
 
 
 @pytest.mark.parametrize("version", ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", None])
@@ -341,11 +334,3 @@ async def test_no_process_of_a_childs_family_outlives_it(stdio_server: StdioServ
         await until(lambda: not any(is_running(pid) for pid in family))
 
     assert status.status == "ready"
-
-
-def is_running(pid: int) -> bool:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        return False
-    return stat.rpartition(")")[2].split()[0] != "Z"
