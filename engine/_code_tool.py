@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from typegen import estimate_tokens
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from typegen import JsonObject
 
-_SERVER_NAMES_CHARS = 200
-"""At most 100 tokens however oddly the ids split: two characters a token is the worst that is seen."""
+_SERVER_NAMES_TOKENS = 90
+"""By an estimate that errs upwards: with ``and 12 more`` at most 100."""
 
 _DESCRIPTION = """\
 Run one JavaScript program that calls tools of these servers: {servers}. Only what it returns, and its console output, \
@@ -68,9 +70,9 @@ def portal_instructions(server_ids: Iterable[str]) -> str:
 def _named(server_ids: list[str]) -> str:
     """Name the servers within the budget, then how many more there are."""
     named: list[str] = []
-    room = _SERVER_NAMES_CHARS
+    room = _SERVER_NAMES_TOKENS
     for server_id in server_ids:
-        room -= len(server_id) + 2
+        room -= estimate_tokens(f"{server_id}, ")
         if room < 0:
             break
         named.append(server_id)
