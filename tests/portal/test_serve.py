@@ -51,6 +51,7 @@ async def portal_process(folder: Path) -> AsyncIterator[tuple[Process, str]]:
 
 async def call_slow(origin: str, answers: list[str]) -> None:
     async with Client(f"{origin}/mcp", cache=None) as client:
+        await client.list_tools()  # else the SDK lists after the call, to check its result
         result = await client.call_tool("slow_wait", {})
         block = result.content[0]
         answers.append(block.text if isinstance(block, TextContent) else "")
