@@ -88,12 +88,17 @@ class WorkerStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxStatus:
-    """The sandbox at this moment; ``waiting_runs`` have no worker yet, ``layers`` are those of the newest worker."""
+    """The sandbox at this moment; ``waiting_runs`` have no worker yet, ``layers`` are those of the newest worker.
+
+    ``module_path`` is the compiled guest, and ``is_module_kept`` whether that is a cache for the next start too.
+    """
 
     workers: tuple[WorkerStatus, ...]
     active_runs: int
     waiting_runs: int
     layers: tuple[IsolationLayer, ...]
+    module_path: Path
+    is_module_kept: bool
 
 
 class Sandbox:
@@ -114,6 +119,7 @@ class Sandbox:
         self._next_run = 0
         self._layers: tuple[IsolationLayer, ...] = ()
         self._module_path = Path()
+        self._is_module_kept = True
         self._stack: AsyncExitStack | None = None
         self._tasks: TaskGroup | None = None
 
@@ -208,6 +214,8 @@ class Sandbox:
             active_runs=self._active_runs,
             waiting_runs=len(self._waiting),
             layers=self._layers,
+            module_path=self._module_path,
+            is_module_kept=self._is_module_kept,
         )
 
     async def _run(self, program: Program, transcript: Transcript) -> GuestError | None:
@@ -325,6 +333,7 @@ class Sandbox:
         except OSError:
             if configured is not None:
                 raise
+        self._is_module_kept = False
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="portico-"))
         return await compile_guest(Path(folder))
 

@@ -16,7 +16,7 @@ from sandbox import Capabilities, Limits, Sandbox, SandboxConfig, SandboxError, 
 if TYPE_CHECKING:
     from portal._config import Config
     from portal._upstream import ServerStatus
-    from sandbox import HostCall
+    from sandbox import HostCall, SandboxStatus
 
 State: TypeAlias = Literal["ok", "weak", "broken"]
 
@@ -62,7 +62,7 @@ async def check_sandbox(config: Config) -> list[Check]:
                 "6 * 7", limits=Limits(), capabilities=Capabilities(), on_call=_refuse_call, seed=None
             )
             done_at = time.perf_counter()
-            layers = sandbox.status().layers or probe_isolation()
+            status = sandbox.status()
     except (SandboxError, OSError) as error:
         return [Check(subject="sandbox", state="broken", detail=f"{type(error).__name__}: {error}")]
     times = f"worker ready in {(opened_at - started_at) * 1e3:.0f} ms, first run {(done_at - opened_at) * 1e3:.1f} ms"
@@ -72,13 +72,22 @@ async def check_sandbox(config: Config) -> list[Check]:
         if works
         else Check(subject="sandbox", state="broken", detail=f"6 * 7 gave {outcome.value!r}: {outcome.error}")
     ]
+    checks.append(_cache(status))
     # Isolation that is missing is a weakness on loopback, and a reason not to start beyond it.
     missing: State = "weak" if config.is_loopback else "broken"
     checks += [
         Check(subject=f"isolation: {layer.name}", state="ok" if layer.is_active else missing, detail=layer.detail)
-        for layer in layers
+        for layer in status.layers or probe_isolation()
     ]
     return checks
+
+
+def _cache(status: SandboxStatus) -> Check:
+    if not status.is_module_kept:
+        detail = "the folder portico in the user's cache cannot be used: every start compiles the guest anew"
+        return Check(subject="cache", state="weak", detail=detail)
+    size = status.module_path.stat().st_size / 2**20
+    return Check(subject="cache", state="ok", detail=f"{status.module_path} ({size:.1f} MiB)")
 
 
 async def _refuse_call(call: HostCall) -> bytes:

@@ -104,6 +104,23 @@ def test_doctor_says_which_isolation_the_workers_have(portico: Portico) -> None:
     assert set(layers.values()) <= {"ok", "weak"}
 
 
+def test_doctor_says_where_the_compiled_guest_is_kept(portico: Portico, tmp_path: Path) -> None:
+    told = json.loads(portico("doctor", "--offline", "--json", environ={"XDG_CACHE_HOME": str(tmp_path)}).out)
+
+    (cache,) = [check for check in told if check["subject"] == "cache"]
+    assert cache["state"] == "ok"
+    assert cache["detail"].startswith(f"{tmp_path}/portico/guest-")
+
+
+def test_doctor_says_when_the_compiled_guest_cannot_be_kept(portico: Portico, tmp_path: Path) -> None:
+    (tmp_path / "portico").write_text("a file where the folder should be")
+
+    told = json.loads(portico("doctor", "--offline", "--json", environ={"XDG_CACHE_HOME": str(tmp_path)}).out)
+
+    (cache,) = [check for check in told if check["subject"] == "cache"]
+    assert cache["state"] == "weak"
+
+
 def test_doctor_names_what_is_broken_and_exits_with_1(tmp_path: Path, portico: Portico) -> None:
     configure(tmp_path, GONE)
 
