@@ -6,6 +6,10 @@ import re
 from typing import TYPE_CHECKING, Final
 
 import yaml
+from yaml.composer import Composer
+from yaml.parser import Parser
+from yaml.reader import Reader
+from yaml.scanner import Scanner
 
 from portal._errors import ConfigError
 from portal._marked import MAX_DEPTH, Marked, Scalar
@@ -23,17 +27,17 @@ _WORDS: Final[dict[str, Scalar]] = {
 _PLAIN_TAGS: Final = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map"))
 
 
-class _Loader(yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser, yaml.composer.Composer):
+class _Loader(Reader, Scanner, Parser, Composer):
     """Composes nodes with their marks and leaves each scalar as written.
 
     PyYAML's own resolver follows YAML 1.1, where ``code_mode: off`` is a boolean and ``12:30`` a number.
     """
 
     def __init__(self, text: str) -> None:
-        yaml.reader.Reader.__init__(self, text)
-        yaml.scanner.Scanner.__init__(self)
-        yaml.parser.Parser.__init__(self)
-        yaml.composer.Composer.__init__(self)
+        Reader.__init__(self, text)
+        Scanner.__init__(self)
+        Parser.__init__(self)
+        Composer.__init__(self)
 
     def descend_resolver(self, parent: yaml.Node | None, index: object) -> None:
         """Nothing to keep: tags do not depend on the place."""
@@ -43,7 +47,7 @@ class _Loader(yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser, yaml
 
     def resolve(self, kind: type[yaml.Node], value: object, implicit: object) -> str:  # noqa: ARG002 -- PyYAML's hook
         """Give every node without a tag of its own the plain tag of its kind."""
-        name = {yaml.ScalarNode: "str", yaml.SequenceNode: "seq"}.get(kind, "map")
+        name = "str" if kind is yaml.ScalarNode else "seq" if kind is yaml.SequenceNode else "map"
         return f"tag:yaml.org,2002:{name}"
 
 

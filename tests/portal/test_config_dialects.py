@@ -98,6 +98,17 @@ def test_escapes_in_strings_are_json_s(tmp_path: Path) -> None:
     assert load(tmp_path / "mcp.json", text).servers[0].command == "C:\\x/y é 😀"
 
 
+def test_a_file_of_megabytes_is_read_in_one_pass(tmp_path: Path) -> None:
+    """Claude Code keeps its history in the same file; counting lines from the top for each token would take hours."""
+    history = ",\n".join(f'{{"display": "prompt {number}", "pasted": {{}}}}' for number in range(50_000))
+    text = f'{{"history": [\n{history}\n], "mcpServers": {{\n"a": {{"comand": "cat"}}}}}}'
+
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / ".claude.json", text)
+
+    assert caught.value.line == 50_003
+
+
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
