@@ -10,6 +10,7 @@ from __future__ import annotations
 from sandbox._calls import HostCall, HostCallHandler, Rejection
 from sandbox._capabilities import Capabilities
 from sandbox._clock import RunClock
+from sandbox._config import SandboxConfig
 from sandbox._errors import (
     CallLimitExceeded,
     CpuLimitExceeded,
@@ -34,8 +35,9 @@ from sandbox._errors import (
 from sandbox._json import JsonObject, JsonValue
 from sandbox._limits import Limits
 from sandbox._outcome import LogLine, Outcome, UnawaitedCall, UnhandledRejection, Usage
-from sandbox._pool import Sandbox, SandboxConfig, SandboxStatus, WorkerStatus
+from sandbox._pool import Sandbox
 from sandbox._seal import IsolationLayer, probe_isolation
+from sandbox._status import SandboxStatus, WorkerStatus
 
 __all__ = [
     "CallLimitExceeded",

@@ -8,7 +8,6 @@ import secrets
 import tempfile
 from collections import deque
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -16,6 +15,7 @@ import anyio
 import platformdirs
 
 from sandbox._clock import RunClock
+from sandbox._config import SandboxConfig
 from sandbox._errors import (
     GuestError,
     HostError,
@@ -28,6 +28,7 @@ from sandbox._errors import (
 from sandbox._process import WorkerProcess, compile_guest
 from sandbox._run import Program, Run
 from sandbox._seal import CONFINING_LAYERS
+from sandbox._status import SandboxStatus, WorkerStatus
 from sandbox._transcript import Transcript
 
 if TYPE_CHECKING:
@@ -43,62 +44,12 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("sandbox")
 
-DEFAULT_RUNS_PER_WORKER = 500  # each waiting run maps about 10 areas of memory, of 65,530 that a process may have
-DEFAULT_WORKER_BYTES = 2 * 2**30  # that many idle isolates of 1.7 MiB, or 16 of the default size, all full
 _MIN_WORKERS = 2  # one may be inside a long turn
 _GROWTH = 3  # workers that may come on top, for each, while all are inside long turns
 _IDLE_S = 30.0  # how long such a worker waits for another use
 _RETRY_FIRST_S, _RETRY_MOST_S = 0.1, 5.0
 _SEED_BYTES = 32
 _MOST_RUN_IDS = 2**31  # they are told apart within one worker, where so many are never open
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SandboxConfig:
-    """How a sandbox is built. Raises ``ValueError`` when a number makes no sense.
-
-    ``workers=None`` means one a core and at least two. More are added while all are inside long turns, up to
-    ``max_workers`` (``None``: four for each). ``worker_bytes`` caps the data of one worker process.
-    ``cache_dir=None`` means a folder of the user's own. With ``require_isolation`` the sandbox refuses to open where
-    neither Landlock nor seccomp confines its workers.
-    """
-
-    workers: int | None = None
-    max_workers: int | None = None
-    runs_per_worker: int = DEFAULT_RUNS_PER_WORKER
-    worker_bytes: int = DEFAULT_WORKER_BYTES
-    cache_dir: Path | None = None
-    require_isolation: bool = False
-
-    def __post_init__(self) -> None:
-        if (self.workers or 1) < 1 or self.runs_per_worker < 1 or (self.max_workers or 1) < 1:
-            raise ValueError("workers, max_workers and runs_per_worker must be at least 1")
-        if self.worker_bytes < 2**28:
-            raise ValueError("worker_bytes must be at least 256 MiB")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerStatus:
-    """One worker process: the runs that it holds, and whether it has been inside one turn for long."""
-
-    pid: int
-    runs: int
-    is_in_long_turn: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SandboxStatus:
-    """The sandbox at this moment; ``waiting_runs`` have no worker yet, ``layers`` are those of the newest worker.
-
-    ``module_path`` is the compiled guest, and ``is_module_kept`` whether that is a cache for the next start too.
-    """
-
-    workers: tuple[WorkerStatus, ...]
-    active_runs: int
-    waiting_runs: int
-    layers: tuple[IsolationLayer, ...]
-    module_path: Path
-    is_module_kept: bool
 
 
 class Sandbox:

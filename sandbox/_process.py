@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 import logging
@@ -67,6 +68,8 @@ class WorkerProcess:
         self._runs: dict[int, RunSink] = {}
         self._unanswered = 0
         self._was_heard = True
+        self._frames = FrameReader()
+        self._ended = anyio.Event()
         self._outbox: deque[bytes] = deque()
         self._outbox_filled = anyio.Event()
 
@@ -205,24 +208,32 @@ class WorkerProcess:
             self._outbox_filled = anyio.Event()
 
     async def _read(self) -> None:
-        reader = FrameReader()
-        while True:
-            await anyio.wait_readable(self._socket)
-            try:
-                data = self._socket.recv(_READ_BYTES)
-            except BlockingIOError:
-                continue
-            except OSError:
-                return
-            if not data:
-                return
-            self._was_heard = True
-            try:
-                for kind, run, payload in reader.feed(data):
-                    self._take(kind, run, payload)
-            except FrameError as error:
-                _log.error("worker %d broke the protocol: %s", self.pid, error)
-                return
+        """Read until the socket ends; then the process is gone, or has broken the protocol."""
+        # A callback of asyncio's own, where anyio's wait_readable would register anew for each frame and wake a task:
+        # a run with one host call took 520 us with it and 600 us without, of which the portal's processor 200 and 255.
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._socket, self._take_what_came)
+        try:
+            await self._ended.wait()
+        finally:
+            loop.remove_reader(self._socket)
+
+    def _take_what_came(self) -> None:
+        try:
+            data = self._socket.recv(_READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        self._was_heard = True
+        try:
+            for kind, run, payload in self._frames.feed(data):
+                self._take(kind, run, payload)
+        except FrameError as error:
+            _log.error("worker %d broke the protocol: %s", self.pid, error)
+            data = b""
+        if not data:
+            self._ended.set()
 
     def _take(self, kind: int, run: int, payload: bytes) -> None:
         if kind == Kind.TICK:

@@ -83,7 +83,8 @@ class Run:
         try:
             async with anyio.create_task_group() as tasks:
                 ending = await self._follow(tasks)
-                tasks.cancel_scope.cancel()
+                if self._serving:
+                    tasks.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             if len(group.exceptions) == 1:  # a handler's own error, as it raised it
                 raise group.exceptions[0] from None

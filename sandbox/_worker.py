@@ -25,17 +25,19 @@ from sandbox._capabilities import Capabilities, encode_setup
 from sandbox._errors import ProtocolError
 from sandbox._frames import Cause, Kind, Tag
 from sandbox._guest import GuestModule
-from sandbox._isolate import Isolate, IsolateTrap
+from sandbox._isolate import IsolateTrap
 from sandbox._limits import Limits
 from sandbox._link import Link
 from sandbox._seal import seal_after_threads, seal_before_threads
+from sandbox._spare import ReadyIsolate, Spare
 from sandbox._watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sandbox._isolate import Turn
+    from sandbox._isolate import Isolate, Turn
 
+_SPARE_AFTER_S = 0.001  # of nothing to do: the answer to a host call that is about to come must not wait for a spare
 # An interrupt that the watchdog did not mean for this turn was meant for the one before: no fault of the program.
 _CAUSE_OF_TRAP = {"interrupt": Cause.WORKER, "memory": Cause.MEMORY, "stack": Cause.STACK}
 
@@ -65,20 +67,30 @@ def _prepare(link: Link, module_path: Path, data_bytes: int) -> tuple[Worker, di
     watchdog = Watchdog(link, raise_epoch=module.increment_epoch)
     watchdog.start()
     layers += seal_after_threads()
-    _rehearse(module)
+    spare = Spare(module, _rehearse(module))
     gc.collect()
     gc.freeze()  # nothing made so far will ever be garbage
-    return Worker(link, watchdog, module), {"layers": [asdict(layer) for layer in layers]}
+    return Worker(link, watchdog, spare), {"layers": [asdict(layer) for layer in layers]}
 
 
-def _rehearse(module: GuestModule) -> None:
-    """Run one program behind the seal: what it would refuse, or what is slow the first time, shows before ``READY``."""
+def _rehearse(module: GuestModule) -> list[int]:
+    """Run one program behind the seal and return the memory pages that it wrote.
+
+    What the seal would refuse, or what is slow the first time, shows before ``READY``.
+    """
     limits = Limits()
-    isolate = Isolate(module, memory_bytes=limits.memory_bytes)
-    turn = isolate.start(encode_setup(Capabilities(), limits), b"1 + 1", clock_us=0, seed=bytes(32))
+    isolate = ReadyIsolate(module, memory_bytes=limits.memory_bytes)
+
+    def run() -> None:
+        setup = encode_setup(Capabilities(), limits)
+        isolate.start(setup, b"await host.rehearse({a: 1})", clock_us=0, seed=bytes(32))
+        turn = isolate.settle(b'[{"id":1,"ok":true,"value":{"b":2}}]', clock_us=0)
+        if turn.end is None:
+            raise ProtocolError("the rehearsal of a run did not end")
+
+    pages = isolate.written_pages(run)
     isolate.close()
-    if turn.end is None:
-        raise ProtocolError("the rehearsal of a run did not end")
+    return pages
 
 
 class _Run:
@@ -103,20 +115,30 @@ class _Run:
 class Worker:
     """Serves the frames of one portal."""
 
-    def __init__(self, link: Link, watchdog: Watchdog, module: GuestModule) -> None:
+    def __init__(self, link: Link, watchdog: Watchdog, spare: Spare) -> None:
         self._link = link
         self._watchdog = watchdog
-        self._module = module
+        self._spare = spare
         self._runs: dict[int, _Run] = {}
         self._timers: list[tuple[int, int]] = []  # (wake_at_us, run); entries may be out of date
 
     def serve(self) -> None:
         """Serve until the portal closes the socket. Raises ``EOFError`` or ``OSError`` then."""
         while True:
-            frame = self._link.next_frame(self._until_next_timer_s())
+            wait_s = self._until_next_timer_s()
+            is_spare_wanted = self._spare.is_wanted and (wait_s is None or wait_s > _SPARE_AFTER_S)
+            frame = self._link.next_frame(_SPARE_AFTER_S if is_spare_wanted else wait_s)
+            if frame is None and is_spare_wanted:
+                self._make_spare()
             if frame is not None:
                 self._handle(*frame)
             self._wake_due_runs()
+
+    def _make_spare(self) -> None:
+        try:
+            self._spare.make()
+        except WasmtimeError:  # no memory for it now: a run that needs one says so
+            self._spare.forget()
 
     def _handle(self, kind: int, run_id: int, payload: bytes) -> None:
         if kind == Kind.START:
@@ -130,7 +152,7 @@ class Worker:
     def _start(self, run_id: int, start: frames.Start) -> None:
         began_ns = time.thread_time_ns()
         try:
-            isolate = Isolate(self._module, memory_bytes=start.memory_bytes)
+            isolate = self._spare.take(start.memory_bytes)
         except (WasmtimeError, MemoryError):
             self._fail(run_id, Cause.WORKER, cpu_us=0, memory_bytes=0, is_answer=True)
             return
