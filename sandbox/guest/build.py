@@ -51,6 +51,21 @@ _WARN = ("-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror")
 _LINK = (*_TARGET, "-O3", "-mexec-model=reactor", "-Wl,--strip-all", "-Wl,--gc-sections",
          "-Wl,-z,stack-size=1048576")  # fmt: skip
 
+# The one change to QuickJS: a call is placed where its callee is named, not at the last place inside its arguments. For
+# `f(\n  g()\n)` the engine told the line of `g`, and with that the wrong line for most calls that go over several.
+_NOTE_CALLEE = "emit_source_loc_at(s, callee_line, callee_column);\n"
+_OPTIONAL_CHAIN = "        bool has_optional_chain = false;\n"
+_PATCH = (
+    (  # at a `(`, the token's column is still that of the name before it
+        _OPTIONAL_CHAIN + "\n        if (s->token.val == TOK_QUESTION_MARK_DOT) {\n",
+        "        int callee_line = s->token.line_num, callee_column = s->token.col_num;\n"
+        + (_OPTIONAL_CHAIN + "\n        if (s->token.val == TOK_QUESTION_MARK_DOT) {\n"),
+    ),
+    ("parse_func_call2:\n                emit_source_loc(s);\n", "parse_func_call2:\n" + _NOTE_CALLEE),
+    ("                /* apply function call */\n", _NOTE_CALLEE),
+    ("            emit_func_call:\n", "            emit_func_call:\n" + _NOTE_CALLEE),
+)
+
 
 def _snapshot() -> ModuleType:
     # By path, because importing the package `sandbox` needs what a build environment does not have.
@@ -77,7 +92,7 @@ def _c_sources() -> list[Path]:
 def _compile_inputs() -> str:
     files = [*_c_sources(), *sorted(HERE.glob("*.h"))]
     named = [part for file in files for part in (file.name, file.read_bytes())]
-    return _hash(QUICKJS_SHA256, ZIGLANG, *_COMPILE, *_WARN, *_LINK, *_QUICKJS_UNITS, *named)
+    return _hash(QUICKJS_SHA256, ZIGLANG, *_COMPILE, *_WARN, *_LINK, *_QUICKJS_UNITS, repr(_PATCH), *named)
 
 
 def _prelude() -> list[tuple[str, str]]:
@@ -130,38 +145,42 @@ def _bare_path() -> Path:
 def _compile(bare: Path) -> None:
     if metadata.version("ziglang") != ZIGLANG.partition("==")[2]:
         raise RuntimeError(f"the guest is compiled with {ZIGLANG}: install exactly that")
-    bare.parent.mkdir(parents=True, exist_ok=True)
+    # The folder's name is always the same, because zig remembers what it compiled by path.
+    work = bare.parent / "work"
+    shutil.rmtree(work, ignore_errors=True)
+    (work / "quickjs").mkdir(parents=True)
+    cache = str(bare.parent / "zig")
     environ = os.environ | {
         # Zig builds its C library once and keeps it: beside our own results unless the user keeps a cache.
-        "ZIG_GLOBAL_CACHE_DIR": os.environ.get("ZIG_GLOBAL_CACHE_DIR", str(bare.parent / "zig")),
-        "ZIG_LOCAL_CACHE_DIR": str(bare.parent / "zig"),
+        "ZIG_GLOBAL_CACHE_DIR": os.environ.get("ZIG_GLOBAL_CACHE_DIR", cache),
+        "ZIG_LOCAL_CACHE_DIR": cache,
     }
-    with tempfile.TemporaryDirectory(dir=bare.parent) as folder:
-        work = Path(folder)
-        _unpack_quickjs(work)
-        for file in [*_c_sources(), *HERE.glob("*.h")]:
-            shutil.copy(file, work)
-        names = ["engine.c", *(file.name for file in _c_sources() if file.name != "engine.c"), *_QUICKJS_UNITS]
+    _unpack_quickjs(_fetch_quickjs(bare.parent), work / "quickjs")
+    for file in [*_c_sources(), *HERE.glob("*.h")]:
+        shutil.copy(file, work)
+    ours = [file.name for file in _c_sources()]
+    names = [
+        "engine.c",
+        *(name for name in ours if name != "engine.c"),
+        *(f"quickjs/{name}" for name in _QUICKJS_UNITS),
+    ]
 
-        def compile_unit(name: str) -> None:
-            is_ours = name not in _QUICKJS_UNITS and name != "engine.c"
-            strictness = _WARN if is_ours else ("-w",)
-            _zig("cc", *_COMPILE, *strictness, "-include", "quiet.h", "-Iquickjs", "-c", _unit(name), "-o", f"{name}.o",
-                 cwd=work, environ=environ)  # fmt: skip
-            _say(f"compiled {name}")
+    def compile_unit(name: str) -> str:
+        compiled = f"{Path(name).stem}.o"
+        strictness = _WARN if name in ours and name != "engine.c" else ("-w",)  # engine.c includes quickjs.c
+        arguments = (*_COMPILE, *strictness, "-include", "quiet.h", "-Iquickjs", "-c", name, "-o", compiled)
+        _zig("cc", *arguments, cwd=work, environ=environ)
+        _say(f"compiled {name}")
+        return compiled
 
-        _say(
-            f"compiling QuickJS {QUICKJS_VERSION} for WebAssembly (under a minute, and only when its C sources change)"
-        )
-        compile_unit(names[0])  # first and alone: the compiler sets itself up, and this unit is most of the work
-        with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
-            list(threads.map(compile_unit, names[1:]))
-        _zig("cc", *_LINK, *(f"{name}.o" for name in sorted(names)), "-o", "bare.wasm", cwd=work, environ=environ)
-        _replace(bare, (work / "bare.wasm").read_bytes())
-
-
-def _unit(name: str) -> str:
-    return f"quickjs/{name}" if name in _QUICKJS_UNITS else name
+    _say(f"compiling QuickJS {QUICKJS_VERSION} for WebAssembly (under a minute, and only when its C sources change)")
+    first = compile_unit(names[0])  # alone: the compiler sets itself up, and this unit is most of the work
+    with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
+        objects = [first, *threads.map(compile_unit, names[1:])]
+    # In this order, because clock.o has to come before engine.o asks libc for the clock.
+    _zig("cc", *_LINK, *sorted(objects), "-o", "bare.wasm", cwd=work, environ=environ)
+    _replace(bare, (work / "bare.wasm").read_bytes())
+    shutil.rmtree(work)
 
 
 def _zig(*arguments: str, cwd: Path, environ: dict[str, str]) -> None:
@@ -172,26 +191,37 @@ def _zig(*arguments: str, cwd: Path, environ: dict[str, str]) -> None:
         raise RuntimeError(f"zig {' '.join(arguments)} failed:\n{done.stderr[-4000:]}")
 
 
-def _unpack_quickjs(work: Path) -> None:
+def _fetch_quickjs(folder: Path) -> Path:
+    """Return the pinned sdist, from ``folder`` or from the package index that pip is configured to use."""
+    for sdist in folder.glob("quickjs*ng-*.tar.gz"):
+        if hashlib.sha256(sdist.read_bytes()).hexdigest() == QUICKJS_SHA256:
+            return sdist
+        sdist.unlink()
     _say(f"fetching the sources of quickjs-ng {QUICKJS_VERSION}")
-    pin = work / "quickjs.txt"
+    pin = folder / "quickjs.txt"
     pin.write_text(f"quickjs-ng=={QUICKJS_VERSION} --hash=sha256:{QUICKJS_SHA256}\n", encoding="utf-8")
-    subprocess.run(  # noqa: S603 - our own arguments; pip checks the hash before anything is unpacked
-        [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-         "--no-binary", ":all:", "--require-hashes", "-r", str(pin), "-d", str(work)],
-        check=True,
-    )  # fmt: skip
-    sdist = next(work.glob("quickjs*ng-*.tar.gz"))
-    if hashlib.sha256(sdist.read_bytes()).hexdigest() != QUICKJS_SHA256:
-        raise RuntimeError("the sources of quickjs-ng are not the pinned ones")
-    (work / "quickjs").mkdir()
+    options = ("--quiet", "--disable-pip-version-check", "--no-deps", "--no-binary", ":all:", "--require-hashes")
+    subprocess.run(  # noqa: S603 - our own arguments; pip checks the hash before it unpacks anything
+        [sys.executable, "-m", "pip", "download", *options, "-r", str(pin), "-d", str(folder)], check=True
+    )
+    pin.unlink()
+    return next(folder.glob("quickjs*ng-*.tar.gz"))
+
+
+def _unpack_quickjs(sdist: Path, folder: Path) -> None:
     with tarfile.open(sdist) as archive:
         for member in archive:
             path = Path(member.name)
-            if member.isfile() and path.parent.name == "upstream-quickjs" and path.suffix in {".c", ".h"}:
-                content = archive.extractfile(member)
-                if content is not None:
-                    (work / "quickjs" / path.name).write_bytes(content.read())
+            content = archive.extractfile(member)
+            if content is not None and path.parent.name == "upstream-quickjs" and path.suffix in {".c", ".h"}:
+                (folder / path.name).write_bytes(content.read())
+    source = folder / "quickjs.c"
+    text = source.read_text(encoding="utf-8")
+    for before, after in _PATCH:
+        if text.count(before) != 1:
+            raise RuntimeError(f"quickjs.c is not the one that this patch was made for: {before!r}")
+        text = text.replace(before, after)
+    source.write_text(text, encoding="utf-8")
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -166,5 +166,7 @@ bool program_advance(JSContext *ctx);
 void program_end_out_of_memory(JSContext *ctx);
 /* The code point column of a byte column in the agent's source. */
 int program_column(int line, int byte_column);
+/* The dotted name around a place in the source, as `o.method`; its length, or 0. */
+size_t program_callee(int line, int byte_column, const char **text);
 
 #endif

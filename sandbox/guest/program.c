@@ -1,10 +1,11 @@
 /* The program: which form its source has, and the state of its run from there to the end record.
 
    Agents write programs in whatever form comes to mind, so each is compiled (never run) in turn until one fits:
-     1. an expression            async () => {...}    ({a: 1})    await codemode.x()
+     1. an expression            async () => {...}    {a: 1}    await codemode.x()
      2. a script                 top-level await; the value of the last expression statement counts
      3. the body of a function   top-level return
      4. a module                 export default
+   (A source that begins with a declaration is tried as a script first.)
    A function that comes out is called, once, without arguments. When nothing fits, the error told is the one that
    lies furthest in the source: that form was the one meant. */
 #include "guest.h"
@@ -55,6 +56,25 @@ int program_column(int line, int byte_column)
     return p ? column : byte_column;
 }
 
+static bool is_name_byte(char c)
+{
+    return c == '_' || c == '$' || (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || (c & 0x80);
+}
+
+size_t program_callee(int line, int byte_column, const char **text)
+{
+    const char *start = line_start(line), *end = source + source_length;
+    if (!start || byte_column < 1 || byte_column > end - start)
+        return 0;
+    const char *first = start + byte_column - 1, *last = first;
+    while (last < end && is_name_byte(*last))
+        last++;
+    while (first > start && first < last && (is_name_byte(first[-1]) || first[-1] == '.'))
+        first--;
+    *text = first;
+    return last - first <= 80 ? last - first : 0;
+}
+
 /* Where a syntax error lies, as an offset in the source: what the wrapping added counts as its end. */
 static size_t error_offset(JSContext *ctx, JSValueConst error)
 {
@@ -86,6 +106,23 @@ static int find_module_line(void)
 
 /* ---- forms ----------------------------------------------------------------------------------------------------------- */
 
+static const char *skip_trivia(const char *p)
+{
+    for (;;) {
+        p += strspn(p, " \t\r\n;");
+        if (p[0] == '/' && p[1] == '/') {
+            p += strcspn(p, "\n");
+        } else if (p[0] == '/' && p[1] == '*') {
+            const char *end = strstr(p + 2, "*/");
+            p = end ? end + 2 : p + strlen(p);
+        } else if (!strncmp(p, "\"use strict\"", 12) || !strncmp(p, "'use strict'", 12)) {
+            p += 12;
+        } else {
+            return p;
+        }
+    }
+}
+
 static const char before_expression[] = "(\n", after_expression[] = "\n)";
 static const char before_body[] = "(async function () {\n", after_body[] = "\n})";
 
@@ -111,23 +148,18 @@ static bool copy_source(const char *given, size_t length)
 
 static JSValue compile(JSContext *ctx, Form candidate)
 {
-    char *begin = (char *)source, *end = begin + source_length;
-    int first_line = 1, flags = JS_EVAL_TYPE_GLOBAL;
-    if (candidate == EXPRESSION || candidate == BODY) {
-        const char *before = candidate == BODY ? before_body : before_expression;
-        const char *after = candidate == BODY ? after_body : after_expression;
-        memcpy(begin - strlen(before), before, strlen(before));
-        begin -= strlen(before);
-        strcpy(end, after);
-        end += strlen(after);
-        first_line = 0; /* the line put before does not count */
-    }
-    if (candidate == EXPRESSION || candidate == SCRIPT)
-        flags |= JS_EVAL_FLAG_ASYNC;
-    if (candidate == MODULE)
-        flags = JS_EVAL_TYPE_MODULE;
-    JSValue compiled = engine_compile(ctx, begin, end - begin, first_line, flags);
-    ((char *)source)[source_length] = 0;
+    /* Each form has a line before the source, which does not count (the first is 0): columns that the engine notes in
+       the first line of all are one too small. */
+    const char *before = candidate == BODY ? before_body : candidate == EXPRESSION ? before_expression : "\n";
+    const char *after = candidate == BODY ? after_body : candidate == EXPRESSION ? after_expression : "";
+    int flags = candidate == MODULE ? JS_EVAL_TYPE_MODULE
+                : candidate == BODY ? JS_EVAL_TYPE_GLOBAL
+                                    : JS_EVAL_TYPE_GLOBAL | JS_EVAL_FLAG_ASYNC;
+    char *begin = (char *)source - strlen(before), *end = (char *)source + source_length;
+    memcpy(begin, before, strlen(before));
+    strcpy(end, after);
+    JSValue compiled = engine_compile(ctx, begin, end + strlen(after) - begin, 0, flags);
+    *end = 0;
     return compiled;
 }
 
@@ -161,6 +193,19 @@ static void follow(JSContext *ctx, JSValue value)
     phase = JS_IsPromise(value) ? AWAITING : FULFILLED;
 }
 
+/* `function f() {}` and, on the next line, `(async () => ...)()` is one expression too: f called with the arrow. */
+static bool begins_with_declaration(void)
+{
+    static const char *const words[] = {"async function", "function", "class"};
+    const char *p = skip_trivia(source);
+    for (int i = 0; i < 3; i++) {
+        size_t length = strlen(words[i]);
+        if (!strncmp(p, words[i], length) && strchr(" \t\r\n*({/", p[length]))
+            return true;
+    }
+    return false;
+}
+
 void program_load(JSContext *ctx, const char *given, size_t length)
 {
     if (length > limits.source_bytes) {
@@ -173,7 +218,9 @@ void program_load(JSContext *ctx, const char *given, size_t length)
         fail(ctx, JS_GetException(ctx));
         return;
     }
-    static const Form order[] = {EXPRESSION, SCRIPT, BODY, MODULE};
+    static const Form expression_first[] = {EXPRESSION, SCRIPT, BODY, MODULE};
+    static const Form script_first[] = {SCRIPT, EXPRESSION, BODY, MODULE};
+    const Form *order = begins_with_declaration() ? script_first : expression_first;
     static const int rank[] = {[EXPRESSION] = 0, [BODY] = 1, [SCRIPT] = 2, [MODULE] = 3}; /* whose error, at one place */
     int module_line = find_module_line();
     JSValue compiled = JS_EXCEPTION, best = JS_UNDEFINED;
@@ -238,23 +285,6 @@ JSModuleDef *program_refuse_import(JSContext *ctx, const char *specifier, void *
 }
 
 /* ---- a script's value ---------------------------------------------------------------------------------------------- */
-
-static const char *skip_trivia(const char *p)
-{
-    for (;;) {
-        p += strspn(p, " \t\r\n;");
-        if (p[0] == '/' && p[1] == '/') {
-            p += strcspn(p, "\n");
-        } else if (p[0] == '/' && p[1] == '*') {
-            const char *end = strstr(p + 2, "*/");
-            p = end ? end + 2 : p + strlen(p);
-        } else if (!strncmp(p, "\"use strict\"", 12) || !strncmp(p, "'use strict'", 12)) {
-            p += 12;
-        } else {
-            return p;
-        }
-    }
-}
 
 /* The function to call in a script that only declares functions and calls none: `main`, else `run`, else the last.
    Undefined when the source holds anything else, which may have called it already. */

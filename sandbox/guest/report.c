@@ -237,6 +237,26 @@ static bool read_frame(const char *line, const char *end, Frame *frame)
     return read_number(&at, &frame->line) && *at++ == ':' && read_number(&at, &frame->column);
 }
 
+/* The engine says only `not a function`; what was called is in the source, where it says so. */
+static char *add_callee(JSContext *ctx, JSValueConst error, char *message)
+{
+    JSValue stack = engine_error_stack(ctx, error);
+    const char *text = JS_IsString(stack) ? JS_ToCString(ctx, stack) : NULL, *end = text ? strchr(text, '\n') : NULL;
+    const char *callee;
+    Frame frame;
+    size_t length = end && read_frame(text, end, &frame) ? program_callee(frame.line, frame.column, &callee) : 0;
+    char *better = length ? heap_alloc(length + sizeof(" is not a function")) : NULL;
+    if (better) {
+        memcpy(better, callee, length);
+        strcpy(better + length, " is not a function");
+        heap_free(message);
+        message = better;
+    }
+    JS_FreeCString(ctx, text);
+    JS_FreeValue(ctx, stack);
+    return message;
+}
+
 static void write_position(JSContext *ctx, Buffer *out, JSValueConst error, bool with_frames)
 {
     JSValue stack = engine_error_stack(ctx, error);
@@ -247,8 +267,10 @@ static void write_position(JSContext *ctx, Buffer *out, JSValueConst error, bool
         end = strchr(line, '\n');
         if (!end)
             end = line + strlen(line);
-        if (!read_frame(line, end, &frame) || frame.line < 1)
+        if (!read_frame(line, end, &frame))
             continue;
+        if (frame.line < 1) /* in the line that was put before an expression */
+            frame.line = frame.column = 1;
         int column = program_column(frame.line, frame.column);
         if (!count) {
             buffer_text(out, ",\"line\":");
@@ -297,6 +319,8 @@ static void write_error(JSContext *ctx, Buffer *out, JSValueConst thrown, bool i
     char *message = is_error ? text_property(ctx, thrown, "message") : NULL;
     if (message && name && !strcmp(name, "ReferenceError"))
         message = add_advice(ctx, message);
+    if (message && !strcmp(message, "not a function"))
+        message = add_callee(ctx, thrown, message);
     const char *limit = NULL;
     uint64_t max = 0, used = 0;
     if (JS_IsObject(thrown) && JS_IsObject(raised.error) &&
