@@ -70,12 +70,12 @@ $(STAMPS)/venv:
 
 $(STAMPS)/run: requirements.lock | $(STAMPS)/venv
 	@echo "Installing what the portal needs ..."
-	$(PIP) install --quiet --require-hashes -r requirements.lock
+	$(PIP) install -qq --require-hashes -r requirements.lock
 	@touch $@
 
 $(STAMPS)/dev: requirements-dev.lock | $(STAMPS)/run
 	@echo "Installing what the tests need ..."
-	$(PIP) install --quiet --require-hashes -r requirements-dev.lock
+	$(PIP) install -qq --require-hashes -r requirements-dev.lock
 	@touch $@
 
 # An editable install, so that a change of Python source needs nothing. It builds sandbox/guest.wasm, and again when the
