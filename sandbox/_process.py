@@ -84,6 +84,7 @@ class WorkerProcess:
             command = bootstrap(
                 "_worker:main", str(theirs.fileno()), str(module_path), str(data_bytes), packages=_wasmtime_folder()
             )
+            process: Process | None = None
             try:
                 with anyio.CancelScope(shield=True):  # milliseconds; a process half started could not be ended
                     process = await anyio.open_process(
@@ -99,6 +100,9 @@ class WorkerProcess:
             except OSError as error:
                 ours.close()
                 raise WorkerLost(f"a worker process could not be started: {error}") from error
+        if process is None:
+            ours.close()
+            raise WorkerLost("a worker process was given up while it started")
         try:
             with anyio.fail_after(_START_TIMEOUT_S):
                 layers = await _read_ready(ours)

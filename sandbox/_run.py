@@ -80,6 +80,7 @@ class Run:
         )
         self._owes_answer = True
         self._worker.begin(self._id, self, frames.encode_start(self._id, start))
+        ending: GuestError | HostError | None = None
         try:
             async with anyio.create_task_group() as tasks:
                 ending = await self._follow(tasks)

@@ -100,6 +100,8 @@ def report_layers() -> None:
 
 
 def _layer(name: str, detail: str, apply: Callable[[], None]) -> IsolationLayer:
+    if sys.platform != "linux":
+        return IsolationLayer(name=name, is_active=False, detail=f"not written for {sys.platform}")
     try:
         apply()
     except OSError as error:
