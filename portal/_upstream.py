@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from dataclasses import dataclass
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import anyio
 
+from portal._config import MIN_REDACTED_CHARS
 from portal._errors import UpstreamFailure, UpstreamUnavailable
+from portal._redaction import Redactor
 from portal._upstream_connect import open_session
 from portal._upstream_session import SessionLost
 from portal._upstream_tool import read_tools
@@ -33,9 +36,11 @@ FIRST_RETRY_S: Final = 1.0
 LAST_RETRY_S: Final = 60.0
 """Retries double from the first to the last; a refusal that only a person can lift starts at the last."""
 STEADY_S: Final = 30.0
-"""A session that lasted so long was a good one: the next retry starts from the first again."""
+"""A session that is lost so long after the last loss is opened again at once."""
 RESYNC_S: Final = 1.0
 """The least time between two lists: a burst of announcements costs the first and one more."""
+RECHECK_S: Final = 1.0
+"""The least time between two checks of an upstream whose exchanges break."""
 PROBE_S: Final = 1.0
 """A call to an upstream in error starts a new attempt at once, at most this often."""
 PROBE_WAIT_S: Final = 10.0
@@ -68,6 +73,7 @@ class Upstream:
         self.config = config
         self.tools: Mapping[str, UpstreamTool] = {}
         self.last_used = time.monotonic()
+        self._redactor = Redactor(secret for secret in config.secrets() if len(secret) >= MIN_REDACTED_CHARS)
         self._on_change = on_change
         self._session: UpstreamSession | None = None
         self._status: Status = "waiting"
@@ -99,7 +105,7 @@ class Upstream:
 
     async def run(self) -> None:
         """Keep a session open until ``stop``; never raises what an upstream does."""
-        retry_s = FIRST_RETRY_S
+        retry_s, lost_at = FIRST_RETRY_S, -math.inf
         while not self._stop.is_set():
             self._last_attempt = time.monotonic()
             self._retry_now = anyio.Event()  # a call may set it from here on, also before the pause begins
@@ -112,11 +118,15 @@ class Upstream:
                     await self._pause(retry_s if self._is_retryable else LAST_RETRY_S)
                     retry_s = min(retry_s * 2, LAST_RETRY_S)
             else:
-                # The session was good and then lost. The first loss is mended at once, the next ones with patience.
-                lasted_s = time.monotonic() - self._last_attempt
-                retry_s = FIRST_RETRY_S if lasted_s > STEADY_S else min(retry_s * 2, LAST_RETRY_S)
-                if retry_s > FIRST_RETRY_S * 2 and not self._stop.is_set():
+                # The session was good and then lost: mended at once, unless that happens again and again.
+                now = time.monotonic()
+                is_first = now - lost_at > STEADY_S
+                lost_at = now
+                if is_first:
+                    retry_s = FIRST_RETRY_S
+                elif not self._stop.is_set():
                     await self._pause(retry_s)
+                    retry_s = min(retry_s * 2, LAST_RETRY_S)
 
     def stop(self) -> None:
         """Ask the owner to close the session and return; calls that wait for it fail."""
@@ -161,7 +171,8 @@ class Upstream:
                 if attempt == 2:
                     break
             except UpstreamUnavailable:
-                self._forget(session)
+                if session.loss.event.is_set():
+                    self._forget(session)
                 raise
             finally:
                 self.last_used = time.monotonic()
@@ -199,6 +210,7 @@ class Upstream:
             try:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._keep_synced, session)
+                    tasks.start_soon(self._check_when_suspected, session)
                     if session.is_modern and session.announces_tool_changes:
                         tasks.start_soon(self._subscribe, session)
                     await session.loss.event.wait()
@@ -228,6 +240,14 @@ class Upstream:
                 self._on_change()
             await anyio.sleep(RESYNC_S)
 
+    async def _check_when_suspected(self, session: UpstreamSession) -> None:
+        """Find out whether the upstream lives when an exchange with it broke; the calls in flight go on meanwhile."""
+        while True:
+            await session.loss.suspicion.wait()
+            session.loss.suspicion = anyio.Event()
+            await session.check(timeout_s=self.config.connect_timeout_s)
+            await anyio.sleep(RECHECK_S)
+
     async def _subscribe(self, session: UpstreamSession) -> None:
         """Hold a subscription to tool changes open (MCP 2026-07-28), again and again while the session lasts."""
         retry_s = FIRST_RETRY_S
@@ -242,10 +262,11 @@ class Upstream:
 
     def _fail(self, failure: UpstreamFailure) -> None:
         self._is_retryable = failure.is_retryable
-        if (self._status, self._cause) != ("error", failure.message):
-            logger.warning("%s: %s", self.config.id, failure.message)
+        cause = self._redactor.clean(failure.message)  # a child may print its key when it does not like it
+        if (self._status, self._cause) != ("error", cause):
+            logger.warning("%s: %s", self.config.id, cause)
         logger.debug("%s: no session", self.config.id, exc_info=failure)
-        self._change("error", failure.message)
+        self._change("error", cause)
 
     async def _pause(self, seconds: float) -> None:
         with anyio.move_on_after(_jittered(seconds)):

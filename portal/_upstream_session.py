@@ -14,7 +14,13 @@ from mcp.shared.inbound import mcp_param_headers
 from mcp_types import CONNECTION_CLOSED, INVALID_REQUEST, REQUEST_TIMEOUT
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from portal._errors import UpstreamMisbehaved, UpstreamRefused, UpstreamTimeout, UpstreamUnavailable
+from portal._errors import (
+    UpstreamFailure,
+    UpstreamMisbehaved,
+    UpstreamRefused,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
 from portal._upstream_http import EXCHANGE, Exchange
 
 if TYPE_CHECKING:
@@ -22,7 +28,6 @@ if TYPE_CHECKING:
 
     from mcp.shared.dispatcher import CallOptions, ProgressFnT
 
-    from portal._errors import UpstreamFailure
     from portal._json import JsonObject, JsonValue
 
 LIST_PAGES: Final = 1_000
@@ -38,10 +43,11 @@ class SessionLost(Exception):  # noqa: N818 -- an event that the owner of a sess
 
 
 class Loss:
-    """Whether, and why, a session has ended by itself."""
+    """Whether, and why, a session has ended by itself; and whether there is reason to find out."""
 
     def __init__(self) -> None:
         self.event = anyio.Event()
+        self.suspicion = anyio.Event()
         self.cause = ""
 
     def note(self, cause: str) -> None:
@@ -58,6 +64,7 @@ class UpstreamSession:
         self._session = client.session
         self._client = client
         self._server_id = server_id
+        self._last_failure: str | None = None
         self.loss = loss
         self.protocol_version = client.protocol_version
         self.server_name = client.server_info.title or client.server_info.name if client.server_info else None
@@ -86,6 +93,17 @@ class UpstreamSession:
         async with self._client.listen(tools_list_changed=True) as events:
             async for _ in events:
                 on_change()
+
+    async def check(self, *, timeout_s: float) -> None:
+        """Ask for a sign of life, and note the loss of the session when none comes."""
+        try:
+            await self.request("server/discover" if self.is_modern else "ping", {}, timeout_s=timeout_s)
+        except SessionLost:
+            pass  # noted already
+        except UpstreamRefused:
+            pass  # an answer all the same
+        except UpstreamFailure as failure:
+            self.loss.note(self._last_failure or failure.message)
 
     async def list_tools(self, *, timeout_s: float) -> list[JsonValue]:
         """Return every tool definition as the upstream sends it, all pages. Raises ``UpstreamFailure``."""
@@ -156,7 +174,11 @@ class UpstreamSession:
         if exchange.is_timeout or (error.code == REQUEST_TIMEOUT and exchange.failure is None):
             return UpstreamTimeout(f"{server} did not answer within {timeout_s:g} s", upstream=server)
         if exchange.failure is not None or error.code == CONNECTION_CLOSED:
-            self.loss.note(exchange.failure or "the connection closed")
+            if exchange.failure is None and exchange.status is None:
+                self.loss.note("the connection closed")
+            else:  # one HTTP exchange of many: the others may be well
+                self._last_failure = exchange.failure
+                self.loss.suspicion.set()
             return UpstreamUnavailable(f"the connection to {server} broke before it answered", upstream=server)
         if exchange.status == 404 and error.code == INVALID_REQUEST and error.message in SESSION_GONE:
             self.loss.note("the server no longer knows the session")

@@ -16,8 +16,11 @@ import pytest
 import uvicorn
 from mcp import MCPError
 from mcp.server import NotificationOptions, Server
+from mcp.server.runner import serve_loop
+from mcp.server.sse import SseServerTransport
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ToolsListChanged
+from starlette.responses import PlainTextResponse
 
 from portal import Config, Portal, ServerConfig
 from sandbox import Sandbox, SandboxConfig
@@ -43,6 +46,7 @@ class Upstreamed:
     """A tool server under the test's control, and what reached it.
 
     ``results`` maps a tool's name to the result that it returns, exactly; ``headers`` holds those of each HTTP request.
+    Calls of the tool ``breaks`` (by clients of MCP 2026-07-28) lose their connection; those in ``holds`` wait.
     """
 
     definitions: dict[str, JSON] = field(default_factory=dict)
@@ -52,8 +56,8 @@ class Upstreamed:
     calls: list[tuple[str, JSON]] = field(default_factory=list)
     lists: int = 0
     headers: list[Mapping[str, str]] = field(default_factory=list)
-    breaks_calls: bool = False
-    held: anyio.Event | None = None
+    breaks: str = ""
+    holds: dict[str, anyio.Event] = field(default_factory=dict)
     entered: anyio.Event = field(default_factory=anyio.Event)
     cancelled: anyio.Event = field(default_factory=anyio.Event)
     bus: InMemorySubscriptionBus = field(default_factory=InMemorySubscriptionBus)
@@ -115,9 +119,9 @@ class Upstreamed:
     async def _call(self, name: str, arguments: JSON) -> JSON:
         self.calls.append((name, arguments))
         self.entered.set()
-        if self.held is not None:
+        if name in self.holds:
             try:
-                await self.held.wait()
+                await self.holds[name].wait()
             except anyio.get_cancelled_exc_class():
                 self.cancelled.set()
                 raise
@@ -167,7 +171,7 @@ async def _mcp_upstream(upstream: Upstreamed, *, port: int = 0) -> AsyncIterator
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         upstream.headers.append({key.decode(): value.decode() for key, value in scope["headers"]})
-        if upstream.breaks_calls and (b"mcp-method", b"tools/call") in scope["headers"]:
+        if (b"mcp-name", upstream.breaks.encode()) in scope["headers"]:
             headers = [(b"content-type", b"application/json"), (b"content-length", b"1000")]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send({"type": "http.response.body", "body": b'{"jsonrpc":', "more_body": False})
@@ -195,6 +199,35 @@ def upstream() -> Upstreamed:
 def serving() -> Serving:
     """Serve an upstream over HTTP on a free port; gives its URL."""
     return _mcp_upstream
+
+
+@asynccontextmanager
+async def _sse_upstream(upstream: Upstreamed, *, path: str = "/sse") -> AsyncIterator[str]:
+    """Serve over HTTP+SSE, the transport of 2024-11-05; a POST to the stream's path is refused, as servers then did."""
+    messages = SseServerTransport("/messages/")
+    server = upstream.server()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        upstream.headers.append({key.decode(): value.decode() for key, value in scope["headers"]})
+        if scope["path"].startswith("/messages/"):
+            await messages.handle_post_message(scope, receive, send)
+        elif scope["path"] == path and scope["method"] == "GET":
+            async with messages.connect_sse(scope, receive, send) as (incoming, outgoing):
+                if upstream.version is None:
+                    await server.run(incoming, outgoing, server.create_initialization_options())
+                else:  # the loop of the handshake versions only
+                    await serve_loop(server, incoming, outgoing, lifespan_state={})
+        else:
+            await PlainTextResponse("Method Not Allowed", 405)(scope, receive, send)
+
+    async with _http_server(app) as bound:
+        yield f"http://127.0.0.1:{bound}{path}"
+
+
+@pytest.fixture
+def serving_sse() -> Serving:
+    """Serve an upstream over HTTP+SSE on a free port; gives its URL."""
+    return _sse_upstream
 
 
 @pytest.fixture

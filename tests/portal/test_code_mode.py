@@ -149,7 +149,7 @@ async def test_the_list_in_code_mode_does_not_depend_on_the_tools(
 async def test_a_client_that_cancels_its_run_ends_the_calls_of_the_run(
     portal_at: PortalAt, upstream: Upstreamed, serving: Serving, era: Era
 ) -> None:
-    upstream.held = anyio.Event()
+    upstream.holds["echo"] = anyio.Event()
     async with (
         serving(upstream) as url,
         portal_at(ServerConfig(id="up", url=url)) as (_, origin),

@@ -133,7 +133,7 @@ async def test_an_upstream_that_went_away_is_an_error_result_without_its_address
     async with portal_at(config) as (portal, origin):
         async with serving(upstream, port=free_port):
             await until(lambda: portal.fleet.status()[0].status == "ready")
-        upstream.breaks_calls = True
+        upstream.breaks = "echo"
         async with Client(f"{origin}/mcp", cache=None) as client:
             result = await client.call_tool("up_echo", {})
 
@@ -217,7 +217,7 @@ def is_subscribed(portal: Portal) -> bool:
 async def test_a_client_that_cancels_its_call_cancels_it_upstream(
     portal_at: PortalAt, upstream: Upstreamed, serving: Serving, era: Era
 ) -> None:
-    upstream.held = anyio.Event()
+    upstream.holds["echo"] = anyio.Event()
     async with (
         serving(upstream) as url,
         portal_at(ServerConfig(id="up", url=url)) as (_, origin),

@@ -9,7 +9,7 @@ import anyio
 import pytest
 from starlette.responses import PlainTextResponse
 
-from portal._errors import UpstreamMisbehaved, UpstreamRefused, UpstreamTimeout, UpstreamUnavailable
+from portal._errors import UpstreamFailure, UpstreamRefused, UpstreamTimeout, UpstreamUnavailable
 from portal._secret import Secret
 from portal._server_config import BearerAuth, HeadersAuth, ServerConfig
 from portal._upstream import Upstream
@@ -47,6 +47,24 @@ async def test_an_http_upstream_of_any_era_is_listed_and_called(
     assert up.status.protocol_version == (version or "2026-07-28")
     assert list(up.tools) == ["echo"]
     assert result["content"] == [{"type": "text", "text": "echo {'text': 'hi'}"}]
+
+
+@pytest.mark.parametrize("path", ["/sse", "/", "/events"])
+@pytest.mark.parametrize("version", ["2024-11-05", None])
+async def test_an_upstream_that_speaks_http_with_sse_is_found_out(
+    upstream: Upstreamed, serving_sse: Serving, path: str, version: str | None
+) -> None:
+    """MCP 2025-11-25, transports, backwards compatibility: POST first, and GET where that is refused."""
+    upstream.version = version
+    auth = BearerAuth(token=Secret("s3cret"))
+    async with (
+        serving_sse(upstream, path=path) as url,
+        connected(ServerConfig(id="up", url=url, auth=auth)) as up,
+    ):
+        result = await up.call("echo", {"n": 1})
+
+    assert result["content"] == [{"type": "text", "text": "echo {'n': 1}"}]
+    assert all(headers["authorization"] == "Bearer s3cret" for headers in upstream.headers)
 
 
 async def test_a_stdio_upstream_is_listed_and_called(stdio_server: StdioServer) -> None:
@@ -177,7 +195,7 @@ async def test_an_error_of_the_upstream_is_raised_as_it_is(upstream: Upstreamed,
 async def test_a_call_that_takes_too_long_is_a_timeout_and_is_cancelled_upstream(
     upstream: Upstreamed, serving: Serving
 ) -> None:
-    upstream.held = anyio.Event()
+    upstream.holds["echo"] = anyio.Event()
     async with serving(upstream) as url, connected(ServerConfig(id="up", url=url, call_timeout_s=0.5)) as up:
         with pytest.raises(UpstreamTimeout, match=r"did not answer within 0\.5 s"):
             await up.call("echo", {})
@@ -185,7 +203,7 @@ async def test_a_call_that_takes_too_long_is_a_timeout_and_is_cancelled_upstream
 
 
 async def test_a_cancelled_call_is_cancelled_upstream(upstream: Upstreamed, serving: Serving) -> None:
-    upstream.held = anyio.Event()
+    upstream.holds["echo"] = anyio.Event()
     async with serving(upstream) as url, connected(ServerConfig(id="up", url=url)) as up:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(up.call, "echo", {})
@@ -214,34 +232,58 @@ async def test_an_upstream_that_restarts_is_found_again_by_the_next_call(
 
 
 async def test_a_call_whose_fate_is_unknown_is_not_repeated(upstream: Upstreamed, serving: Serving) -> None:
-    upstream.breaks_calls = True
+    upstream.breaks = "echo"
     async with serving(upstream) as url, connected(ServerConfig(id="up", url=url)) as up:
         with pytest.raises(UpstreamUnavailable, match="the connection to up broke before it answered"):
             await up.call("echo", {})
 
-    assert sum(headers.get("mcp-method") == "tools/call" for headers in upstream.headers) == 1
+    assert sum(headers.get("mcp-name") == "echo" for headers in upstream.headers) == 1
 
 
+@pytest.mark.parametrize(
+    ("breaking", "failure"), [("broken", "the connection to up broke"), ("huge", "more than 16 MiB, which is too much")]
+)
 async def test_one_broken_exchange_leaves_the_others_on_the_session_alone(
-    upstream: Upstreamed, serving: Serving, http_server: HttpServer
+    upstream: Upstreamed, serving: Serving, breaking: str, failure: str
 ) -> None:
+    upstream.offer("broken")
+    upstream.breaks = "broken"
     upstream.offer("huge", {"content": [{"type": "text", "text": "x" * (17 * 2**20)}]})
-    upstream.held = anyio.Event()
+    upstream.offer("slow")
+    upstream.holds["slow"] = anyio.Event()
     results: list[object] = []
 
     async with serving(upstream) as url, connected(ServerConfig(id="up", url=url)) as up:
 
         async def call() -> None:
-            results.append(await up.call("echo", {}))
+            results.append(await up.call("slow", {}))
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(call)
             await upstream.entered.wait()
-            upstream.held.set()
-            with pytest.raises(UpstreamMisbehaved, match="more than 16 MiB"):
-                await up.call("huge", {})
+            with pytest.raises(UpstreamFailure, match=failure):
+                await up.call(breaking, {})
+            await up.call("echo", {})
+            upstream.holds["slow"].set()
+        status = up.status
 
     assert len(results) == 1
+    assert status.status == "ready"
+
+
+async def test_an_upstream_that_went_away_is_in_error_soon_after_a_call_found_out(
+    upstream: Upstreamed, serving: Serving, free_port: int
+) -> None:
+    async with connected(ServerConfig(id="up", url=f"http://127.0.0.1:{free_port}/mcp")) as up:
+        async with serving(upstream, port=free_port):
+            await until(lambda: up.status.status == "ready")
+        with pytest.raises(UpstreamUnavailable):
+            await up.call("echo", {})
+        await until(lambda: up.status.status == "error")
+        status = up.status
+
+    assert "no connection" in (status.cause or "")
+    assert list(up.tools) == ["echo"]
 
 
 async def test_nothing_listening_is_an_error_with_its_cause(free_port: int) -> None:
