@@ -65,17 +65,17 @@ clean: ## Remove everything that was installed or built
 $(STAMPS)/venv:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Portico needs Python 3.11 or newer; this is %s. Name another with: make PYTHON=python3.11" % sys.version.split()[0])'
 	@echo "Making $(VENV) ..."
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV)
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/run: requirements.lock | $(STAMPS)/venv
 	@echo "Installing what the portal needs ..."
-	$(PIP) install -qq --require-hashes -r requirements.lock
+	@$(PIP) install -qq --require-hashes -r requirements.lock
 	@touch $@
 
 $(STAMPS)/dev: requirements-dev.lock | $(STAMPS)/run
 	@echo "Installing what the tests need ..."
-	$(PIP) install -qq --require-hashes -r requirements-dev.lock
+	@$(PIP) install -qq --require-hashes -r requirements-dev.lock
 	@touch $@
 
 # An editable install, so that a change of Python source needs nothing. It builds sandbox/guest.wasm, and again when the
@@ -90,5 +90,5 @@ $(STAMPS)/portico: pyproject.toml $(GUEST_SOURCES) $(if $(wildcard sandbox/guest
 
 $(STAMPS)/npm: package-lock.json | $(STAMPS)/dev
 	@echo "Installing the npm programs that the tests run ..."
-	PATH="$(abspath $(NODE_HOME))/bin:$$PATH" node $(NODE_HOME)/lib/node_modules/npm/bin/npm-cli.js ci --ignore-scripts --loglevel=error
+	@PATH="$(abspath $(NODE_HOME))/bin:$$PATH" node $(NODE_HOME)/lib/node_modules/npm/bin/npm-cli.js ci --ignore-scripts --loglevel=error
 	@touch $@

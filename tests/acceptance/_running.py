@@ -41,6 +41,15 @@ class RunningPortal:
         """The address that an agent connects to for code mode."""
         return f"{self.url}?codemode=search_and_execute"
 
+    def descendants(self) -> Iterator[int]:
+        """Yield the processes that the portal started, and theirs: workers, and servers over stdio."""
+        pending = [self.pid]
+        while pending:
+            for task in Path(f"/proc/{pending.pop()}/task").iterdir():
+                children = [int(pid) for pid in (task / "children").read_text().split()]
+                pending.extend(children)
+                yield from children
+
 
 def free_port() -> int:
     with socket.socket() as listener:

@@ -75,13 +75,6 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPortal]
         yield portal
 
 
-def descendants(pid: int) -> Iterator[int]:
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            yield int(child)
-            yield from descendants(int(child))
-
-
 def readable_memory(pid: int) -> Iterator[bytes]:
     with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
         for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
@@ -124,7 +117,7 @@ async def test_no_worker_holds_the_credential_in_its_environment_its_files_or_it
 ) -> None:
     async with SdkClient(mode="auto").connect(guarded.code_mode_url) as session:
         await session.call("code", {"code": "return await codemode.vault_count_items()"})
-    workers = list(descendants(guarded.pid))
+    workers = list(guarded.descendants())
     shown = {
         (pid, name): Path(f"/proc/{pid}/{name}").read_bytes()
         for pid in workers
