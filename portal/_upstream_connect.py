@@ -144,10 +144,12 @@ class _Connection:
                 _status(exchange.status), upstream=server, code=exchange.status, retryable=_may_pass(exchange.status)
             )
         match leaf:
+            case MCPError() if "content type" in leaf.message:  # the SDK's words for a web page in the answer's place
+                cause = f"what answers there does not speak MCP ({leaf.message[:300]}): check its url"
             case MCPError():
                 cause = f"it refused the session: {leaf.message[:300]}"
             case ValidationError() | RuntimeError() | httpx2.HTTPError():
-                cause = "what answers there does not speak MCP"
+                cause = "what answers there does not speak MCP: check its url"
             case _:
                 cause = f"the session broke ({type(leaf).__name__})"
         return UpstreamUnavailable(cause, upstream=server)

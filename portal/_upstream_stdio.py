@@ -104,7 +104,9 @@ async def _start(config: ServerConfig) -> Process:
     except FileNotFoundError:
         where = f"the folder {config.cwd!r}" if config.cwd and not await anyio.Path(config.cwd).is_dir() else ""
         missing = where or f"the command {config.command!r}"
-        raise UpstreamUnavailable(f"{missing} was not found", upstream=config.id, retryable=False) from None
+        raise UpstreamUnavailable(
+            f"{missing} was not found: install it, or write its full path", upstream=config.id, retryable=False
+        ) from None
     except PermissionError:
         message = f"the command {config.command!r} may not be executed"
         raise UpstreamUnavailable(message, upstream=config.id, retryable=False) from None

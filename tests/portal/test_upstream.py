@@ -302,7 +302,7 @@ async def test_nothing_listening_is_an_error_with_its_cause(free_port: int) -> N
         (PlainTextResponse("no", 401), "HTTP 401 Unauthorized: it refuses the credential; check auth", False),
         (PlainTextResponse("gone", 404), "HTTP 404 Not Found: no MCP endpoint at this address", False),
         (PlainTextResponse("oops", 500), "HTTP 500 Internal Server Error", True),
-        (PlainTextResponse("<html>hello</html>", media_type="text/html"), "text/html", True),
+        (PlainTextResponse("<html>hello</html>", media_type="text/html"), "does not speak MCP", True),
     ],
 )
 async def test_what_speaks_no_mcp_is_an_error_with_its_cause(
@@ -334,7 +334,8 @@ async def test_a_command_that_is_not_there_is_an_error_that_names_it() -> None:
     async with connected(ServerConfig(id="up", command="no-such-command-anywhere")) as up:
         status = up.status
 
-    assert status.cause == "the command 'no-such-command-anywhere' was not found"
+    assert status.cause is not None
+    assert status.cause.startswith("the command 'no-such-command-anywhere' was not found: install it")
     assert status.retryable is False
 
 
