@@ -19,12 +19,10 @@ from typegen._notes import description, facts
 from typegen._text import estimate_tokens, property_name
 from typegen._types import (
     NEVER,
-    UNKNOWN,
     AllOf,
     AnyOf,
     Atom,
     Enum,
-    Index,
     Later,
     ListOf,
     Member,
@@ -41,6 +39,7 @@ MAX_INLINE_LITERALS = 16
 MAX_INLINE_LITERAL_CHARS = 160
 MAX_INLINE_SHAPES = 6
 MAX_NODES = 20_000
+_MAX_WIDENED = 6  # kinds of value in one index signature; more are `unknown`
 MAX_NESTED_LISTS = 24
 _MIN_NAME_TOKENS = 30  # spent on names even when there is no room: a dozen of them
 PARTIAL_MARK = "/* also: "  # before the names of members that a budget leaves out
@@ -164,7 +163,7 @@ class Printer:
         for member, name, cost in zip(members, names, costs, strict=True):
             is_kept = keeps_required and member.is_required
             if left > 0 or is_kept:
-                line = self._member(member, node.hint, node.reader)
+                line = _property(member, self._text(member.type, member.name or node.hint, node.reader)[0])
                 extra = estimate_tokens(line) + 1 - cost
                 if extra <= left or is_kept:
                     left -= extra
@@ -249,8 +248,9 @@ class Printer:
     # -- shapes -----------------------------------------------------------------------------------------------------
 
     def _shape(self, shape: Shape, hint: str, reader: Reader, docs: Docs | None) -> str:
-        lines = [self._member(member, hint, reader) for member in shape.members]
-        indexes = self._signatures(shape, lines, hint, reader)
+        texts = [self._text(member.type, member.name or hint, reader)[0] for member in shape.members]
+        lines = [_property(member, text) for member, text in zip(shape.members, texts, strict=True)]
+        indexes = self._signatures(shape, texts, hint, reader)
         if not lines:
             return indexes[0]
         notes = [docs.note(member) for member in shape.members] if docs else []
@@ -263,29 +263,25 @@ class Printer:
             return "{\n" + "".join(f"/** {note} */\n{line};\n" if note else f"{line};\n" for line, note in pairs) + "}"
         return "{\n" + "".join(f"{line} // {note}\n" if note else f"{line}\n" for line, note in pairs) + "}"
 
-    def _member(self, member: Member, hint: str, reader: Reader) -> str:
-        text = self._text(member.type, member.name or hint, reader)[0]
-        return f"{property_name(member.name)}{':' if member.is_required else '?:'} {text}"
-
     def _indexed(self, shape: Shape, hint: str, reader: Reader) -> tuple[str, int]:
         if shape.indexes and shape.indexes[0].type is NEVER:
             return "Record<string, never>", 0
         text = self._signatures(shape, [], hint, reader)[0]
         return text if text.startswith(_RECORD) else f"{{ {text} }}", 0
 
-    def _signatures(self, shape: Shape, lines: list[str], hint: str, reader: Reader) -> list[str]:
+    def _signatures(self, shape: Shape, beside: list[str], hint: str, reader: Reader) -> list[str]:
         """Return the index signatures, wide enough for the members beside them (TS2411), or one ``Record``."""
         found = []
         for index in shape.indexes:
             text, precedence = self._text(index.type, _singular(hint), reader)
             if index.is_mapped:
                 found.append(f"[k in {index.key}]{'' if index.is_required else '?'}: {text}")
-            elif not lines and index.key == "string":
+            elif not beside and index.key == "string":
                 found.append(f"{_RECORD}{text}{_END_RECORD}")
-            elif not lines:
+            elif not beside:
                 found.append(f"[k: {index.key}]: {text}")
             else:
-                found.append(f"[k: {index.key}]: {_widened(text, precedence, shape, lines, index)}")
+                found.append(f"[k: {index.key}]: {_widened(text, precedence, shape, beside)}")
         return found
 
     # -- nodes ------------------------------------------------------------------------------------------------------
@@ -434,23 +430,22 @@ def _in_list(text: str, precedence: int) -> str:
     return f"({text})" if precedence else text
 
 
-def _widened(text: str, precedence: int, shape: Shape, lines: list[str], index: Index) -> str:
-    if index.type == UNKNOWN or text == "unknown":
-        return "unknown"
-    kinds = {text: None}
-    for member, line in zip(shape.members, lines, strict=True):
-        kinds.setdefault(line.partition(":" if _is_plain(member.name) else '":')[2].strip(), None)
-        if not member.is_required:
-            kinds.setdefault("undefined", None)
+def _property(member: Member, text: str) -> str:
+    return f"{property_name(member.name)}{':' if member.is_required else '?:'} {text}"
+
+
+def _widened(text: str, precedence: int, shape: Shape, beside: list[str]) -> str:
+    """Return the type of an index signature so wide that the members ``beside`` it fit (TS2411)."""
+    if text == "unknown":
+        return text
+    kinds = dict.fromkeys((text, *beside))
+    if not all(member.is_required for member in shape.members):
+        kinds["undefined"] = None
     if len(kinds) == 1:
         return text
-    if len(kinds) > 6 or precedence == 3:
+    if len(kinds) > _MAX_WIDENED or precedence == 3 or "unknown" in kinds:
         return "unknown"
     return "|".join(kinds)
-
-
-def _is_plain(name: str) -> bool:
-    return property_name(name) == name
 
 
 def _rank(member: Member, *, keeps_required: bool) -> int:

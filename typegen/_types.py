@@ -201,15 +201,27 @@ def _kind(one: Type) -> str:
 
 
 def _chain(left: Type, right: Type) -> Type:
-    parts: list[Type] = []
-    for one in (left, right):
-        parts.extend(one.parts if isinstance(one, AllOf) else (one,))
-    shapes = [one for one in parts if isinstance(one, Shape)]
-    if len(shapes) > 1:
-        merged = intersection(shapes)
-        others = [one for one in parts if not isinstance(one, Shape)]
-        parts = [*(merged.parts if isinstance(merged, AllOf) else (merged,)), *others]
-    return AllOf(tuple(parts), next((one.name for one in shapes if one.name), "")) if len(parts) > 1 else parts[0]
+    shapes: list[Type] = []
+    others: list[Type] = []
+    for part in (*_operands(left), *_operands(right)):
+        if not isinstance(part, Shape):
+            others.append(part)
+            continue
+        for at, known in enumerate(shapes):
+            merged = _merged(known, part) if isinstance(known, Shape) else known
+            if isinstance(merged, Shape):
+                shapes[at] = merged
+                break
+        else:
+            shapes.append(part)
+    parts = (*shapes, *others)
+    return (
+        AllOf(parts, next((one.name for one in shapes if isinstance(one, Shape)), "")) if len(parts) > 1 else parts[0]
+    )
+
+
+def _operands(one: Type) -> tuple[Type, ...]:
+    return one.parts if isinstance(one, AllOf) else (one,)
 
 
 def _merged(left: Shape, right: Shape) -> Type:
