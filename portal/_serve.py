@@ -16,6 +16,7 @@ from portal._errors import AddressInUse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import FrameType
 
     from starlette.types import ASGIApp
 
@@ -93,12 +94,19 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Take the signals while serving. Unlike uvicorn's, this does not raise them again afterwards.
 
-        That would end the process before the portal has closed its upstreams.
+        That would end the process before the portal has closed its upstreams. Nor is the handler uvicorn's method:
+        sse-starlette, which the SDK's transport uses, watches that one and cuts every event stream off at once, the
+        answers of calls in flight among them. ``on_stop`` ends those streams that would not end by themselves.
         """
+
+        def stop(number: int, _: FrameType | None) -> None:
+            self.force_exit = self.should_exit and number == signal.SIGINT
+            self.should_exit = True
+
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        former = {number: signal.signal(number, self.handle_exit) for number in STOP_SIGNALS}
+        former = {number: signal.signal(number, stop) for number in STOP_SIGNALS}
         try:
             yield
         finally:

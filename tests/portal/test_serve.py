@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from anyio.abc import Process
 
 PATIENCE_S = 30.0
+SSE_POLL_S = 0.8  # sse-starlette looks every 0.5 s whether it should cut its streams off
 
 
 @asynccontextmanager
@@ -49,8 +50,8 @@ async def portal_process(folder: Path) -> AsyncIterator[tuple[Process, str]]:
                     process.kill()
 
 
-async def call_slow(origin: str, answers: list[str]) -> None:
-    async with Client(f"{origin}/mcp", cache=None) as client:
+async def call_slow(origin: str, era: str, answers: list[str]) -> None:
+    async with Client(f"{origin}/mcp", mode=era, cache=None) as client:
         await client.list_tools()  # else the SDK lists after the call, to check its result
         result = await client.call_tool("slow_wait", {})
         block = result.content[0]
@@ -61,16 +62,18 @@ async def until_exists(path: Path) -> None:
     await until(path.exists)
 
 
-async def test_sigterm_lets_calls_in_flight_finish_and_leaves_no_process_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("era", ["legacy", "auto"])
+async def test_sigterm_lets_calls_in_flight_finish_and_leaves_no_process_behind(tmp_path: Path, era: str) -> None:
     answers: list[str] = []
     async with portal_process(tmp_path) as (process, origin):
         # A client with a standing stream must not hold the process up.
         async with Client(f"{origin}/mcp", mode="legacy", cache=None) as idle, anyio.create_task_group() as tasks:
             await until_ready(idle)
-            tasks.start_soon(call_slow, origin, answers)
+            tasks.start_soon(call_slow, origin, era, answers)
             await until_exists(tmp_path / "entered")
             child = int((tmp_path / "pid").read_text())
             process.send_signal(signal.SIGTERM)
+            await anyio.sleep(SSE_POLL_S)
             (tmp_path / "go").touch()
         returncode = await process.wait()
         await until(lambda: not is_running(child))
