@@ -21,11 +21,13 @@ import tarfile
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import ModuleType
 
 HERE = Path(__file__).resolve().parent
@@ -128,14 +130,27 @@ def build(*, force: bool = False) -> Path:
         return GUEST
     started = time.monotonic()
     bare = _bare_path()
-    if force or not bare.is_file():
-        _compile(bare)
+    bare.parent.mkdir(parents=True, exist_ok=True)
+    with _only_one(bare.parent / "lock"):
+        if force or not bare.is_file():
+            _compile(bare)
     _say("initialising the engine and the prelude")
     module = _snapshot().make_snapshot(bare.read_bytes(), _prelude(), inputs=inputs())
     _replace(GUEST, module)
     sha256 = hashlib.sha256(module).hexdigest()
     _say(f"guest.wasm: {len(module):,} bytes, sha256 {sha256}, in {time.monotonic() - started:.0f} s")
     return GUEST
+
+
+@contextmanager
+def _only_one(lock: Path) -> Iterator[None]:
+    """Keep a second build waiting: it would remove the sources under the compiler's feet."""
+    with lock.open("w") as file:
+        if os.name == "posix":
+            import fcntl  # noqa: PLC0415 - not on Windows
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _bare_path() -> Path:

@@ -120,7 +120,8 @@ double random_unit(void); /* [0, 1) with 53 bits */
 
 void text_natives(JSContext *ctx, JSValueConst natives);   /* text.c: UTF-8, UTF-16LE, Latin-1, base64 */
 void bridge_natives(JSContext *ctx, JSValueConst natives); /* bridge.c: host calls */
-void timer_natives(JSContext *ctx, JSValueConst natives);  /* timers.c */
+void inspect_natives(JSContext *ctx, JSValueConst natives); /* inspect.c */
+void timer_natives(JSContext *ctx, JSValueConst natives);  /* timers.c: timers and the clock */
 void report_natives(JSContext *ctx, JSValueConst natives); /* report.c: logs, limit errors */
 
 /* ---- host calls (bridge.c) ---------------------------------------------------------------------------------------- */
@@ -134,6 +135,7 @@ void bridge_close(bool is_closed); /* the result is being written: calls throw *
 
 /* ---- timers (timers.c) ------------------------------------------------------------------------------------------- */
 
+void timers_start(void); /* the clock of performance.now() begins here */
 int64_t timers_next_us(void); /* -1: none */
 bool timers_run_one(JSContext *ctx); /* runs the first that is due; false when none is */
 uint32_t timers_pending(void);
@@ -150,6 +152,11 @@ void report_error(JSContext *ctx, Buffer *out, JSValueConst thrown, bool is_synt
 void report_limit(Buffer *out, const char *limit, uint64_t max, uint64_t used);
 uint32_t report_unhandled(JSContext *ctx, Buffer *out); /* writes [{"message",...},...] */
 bool report_is_interrupted(void);
+
+/* ---- advice (advice.c) ---------------------------------------------------------------------------------------------- */
+
+/* What to use instead of a name that is not there; false when nothing is known. */
+bool advice_for(JSContext *ctx, const char *name, size_t length, char *out, size_t size);
 
 /* ---- the program (program.c) -------------------------------------------------------------------------------------- */
 

@@ -90,6 +90,29 @@ static size_t error_offset(JSContext *ctx, JSValueConst error)
     return offset < source_length ? offset : source_length;
 }
 
+/* An error of the same kind and message, placed in the source. */
+static JSValue place_error(JSContext *ctx, JSValue error, int line, int column)
+{
+    char stack[64];
+    snprintf(stack, sizeof(stack), "    at " PROGRAM_NAME ":%d:%d\n", line, column);
+    JSValue prototype = JS_GetPrototype(ctx, error);
+    JSValue placed = engine_new_error(ctx, prototype, JS_NewString(ctx, stack));
+    JS_DefinePropertyValueStr(ctx, placed, "message", JS_GetPropertyStr(ctx, error, "message"),
+                              JS_PROP_CONFIGURABLE | JS_PROP_WRITABLE);
+    JS_FreeValue(ctx, prototype);
+    JS_FreeValue(ctx, error);
+    return placed;
+}
+
+static void find_position(const char *at, int *line, int *column)
+{
+    *line = *column = 1;
+    for (const char *p = source; p < at; p++) {
+        *column = *p == '\n' ? 1 : *column + 1;
+        *line += *p == '\n';
+    }
+}
+
 /* The first line that begins with `import` or `export`, or 0. */
 static int find_module_line(void)
 {
@@ -236,6 +259,12 @@ void program_load(JSContext *ctx, const char *given, size_t length)
             break;
         JSValue error = JS_GetException(ctx);
         size_t offset = form == MODULE && import_line < 0 ? source_length : error_offset(ctx, error);
+        if (offset == source_length && form != MODULE) {
+            int line, column; /* the engine complains of an empty token, or of what was put behind the source */
+            find_position(source + source_length, &line, &column);
+            JS_FreeValue(ctx, error);
+            error = place_error(ctx, JS_NewSyntaxError(ctx, "unexpected end of input"), line, column);
+        }
         if (JS_IsUndefined(best) || offset > best_offset || (offset == best_offset && rank[form] > rank[best_form])) {
             JS_FreeValue(ctx, best);
             best = error;
@@ -269,16 +298,15 @@ JSModuleDef *program_refuse_import(JSContext *ctx, const char *specifier, void *
                                          "everything there is comes as globals and as methods of %s",
                                     specifier, namespace_name);
     if (import_line > 0) {
-        char stack[64];
-        snprintf(stack, sizeof(stack), "    at " PROGRAM_NAME ":%d:1\n", import_line);
-        JSValue prototype = JS_GetPrototype(ctx, error);
-        JSValue placed = engine_new_error(ctx, prototype, JS_NewString(ctx, stack));
-        JS_DefinePropertyValueStr(ctx, placed, "message", JS_GetPropertyStr(ctx, error, "message"),
-                                  JS_PROP_CONFIGURABLE | JS_PROP_WRITABLE);
-        JS_FreeValue(ctx, prototype);
-        JS_FreeValue(ctx, error);
-        error = placed;
+        error = place_error(ctx, error, import_line, 1);
         import_line = -1; /* the module was understood: this is the error to tell */
+    } else { /* import() runs as a job, without a stack; there is seldom more than one in a source */
+        const char *at = strstr(source, "import(");
+        int line, column;
+        if (at && !strstr(at + 1, "import(")) {
+            find_position(at, &line, &column);
+            error = place_error(ctx, error, line, column);
+        }
     }
     JS_Throw(ctx, error);
     return NULL;

@@ -9,6 +9,7 @@
 enum {
     UNHANDLED_MAX = 256, /* promises followed at once; of more, the first are told */
     MESSAGE_SHORT = 160, /* of our own */
+    ADVICE_BYTES_MAX = 512,
 };
 
 static struct {
@@ -175,32 +176,28 @@ static void write_thrown(JSContext *ctx, Buffer *out, JSValueConst thrown)
     buffer_free(&text);
 }
 
-/* Advice for a name that is not there, as `X is not defined: advice`. */
+/* The message with `: advice` after it. */
+static char *append_advice(char *message, const char *advice)
+{
+    size_t length = strlen(message), more = strlen(advice);
+    char *longer = heap_resize(message, length + 2 + more + 1);
+    if (!longer)
+        return message;
+    memcpy(longer + length, ": ", 2);
+    memcpy(longer + length + 2, advice, more + 1);
+    return longer;
+}
+
+/* `fetch is not defined` -> `fetch is not defined: what to do instead`. */
 static char *add_advice(JSContext *ctx, char *message)
 {
-    char *end = strstr(message, " is not defined");
-    if (!end || end == message || strlen(end) != strlen(" is not defined"))
+    static const char undefined[] = " is not defined";
+    char advice[ADVICE_BYTES_MAX];
+    size_t length = strlen(message), tail = sizeof(undefined) - 1;
+    if (length <= tail || strcmp(message + length - tail, undefined) ||
+        !advice_for(ctx, message, length - tail, advice, sizeof(advice)))
         return message;
-    *end = 0;
-    JSAtom atom = JS_NewAtom(ctx, message);
-    *end = ' ';
-    JSPropertyDescriptor field;
-    if (JS_IsObject(setup_hints) && JS_GetOwnProperty(ctx, &field, setup_hints, atom) > 0) {
-        const char *advice = JS_ToCString(ctx, field.value);
-        size_t size = strlen(message) + 2 + (advice ? strlen(advice) : 0) + 1;
-        char *advised = advice ? heap_alloc(size) : NULL;
-        if (advised) {
-            snprintf(advised, size, "%s: %s", message, advice);
-            heap_free(message);
-            message = advised;
-        }
-        JS_FreeCString(ctx, advice);
-        JS_FreeValue(ctx, field.value);
-        JS_FreeValue(ctx, field.getter);
-        JS_FreeValue(ctx, field.setter);
-    }
-    JS_FreeAtom(ctx, atom);
-    return message;
+    return append_advice(message, advice);
 }
 
 static bool read_number(const char **text, int *number)
@@ -251,6 +248,12 @@ static char *add_callee(JSContext *ctx, JSValueConst error, char *message)
         strcpy(better + length, " is not a function");
         heap_free(message);
         message = better;
+        static const char global[] = "globalThis.";
+        char advice[ADVICE_BYTES_MAX];
+        size_t prefix = sizeof(global) - 1;
+        if (length > prefix && !memcmp(callee, global, prefix) &&
+            advice_for(ctx, callee + prefix, length - prefix, advice, sizeof(advice)))
+            message = append_advice(message, advice);
     }
     JS_FreeCString(ctx, text);
     JS_FreeValue(ctx, stack);

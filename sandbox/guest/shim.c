@@ -105,6 +105,7 @@ int EXPORT(portico_init)(void)
     json_init(context);
     natives = JS_NewObject(context);
     text_natives(context, natives);
+    inspect_natives(context, natives);
     bridge_natives(context, natives);
     timer_natives(context, natives);
     report_natives(context, natives);
@@ -144,6 +145,15 @@ int EXPORT(portico_prelude)(uint32_t length)
     }
     JS_RunGC(runtime);
     return is_good ? 0 : BAD_INPUT;
+}
+
+/* The last step of the build. A run writes little, but each page of the snapshot that it writes is copied: let what it
+   allocates lie together, and not in the holes that initialisation left all over. */
+int EXPORT(portico_seal)(void)
+{
+    JS_RunGC(runtime);
+    heap_leave_holes();
+    return 0;
 }
 
 /* ---- at run time --------------------------------------------------------------------------------------------------- */
@@ -206,6 +216,7 @@ int EXPORT(portico_start)(uint32_t setup_length, uint32_t source_length)
         return BAD_INPUT;
     outbox_clear();
     random_seed(control.seed);
+    timers_start();
     JSValue setup = JS_ParseJSON(context, bytes, setup_length, "setup");
     if (!JS_IsObject(setup) || !read_limits(setup))
         return BAD_INPUT;

@@ -16,6 +16,7 @@ static Timer *timers;
 static uint32_t timer_count, timer_capacity;
 static int32_t last_id;
 static uint64_t last_order;
+static int64_t started_us;
 
 enum {
     /* The clock stands still during a turn: without a least delay, a loop of setTimeout(f, 0) that polls for the answer
@@ -130,8 +131,27 @@ bool timers_run_one(JSContext *ctx)
     return true;
 }
 
+void timers_start(void)
+{
+    started_us = control.clock_us;
+}
+
+/* now() -> milliseconds since the run began; stands still while the program runs */
+static JSValue clock_now(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv)
+{
+    return JS_NewFloat64(ctx, (double)(control.clock_us - started_us) / 1000);
+}
+
+/* timeOrigin() -> when the run began, in milliseconds since 1970 */
+static JSValue clock_origin(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv)
+{
+    return JS_NewFloat64(ctx, (double)started_us / 1000);
+}
+
 void timer_natives(JSContext *ctx, JSValueConst natives)
 {
     JS_SetPropertyStr(ctx, natives, "setTimer", JS_NewCFunction(ctx, timer_set, "setTimer", 4));
     JS_SetPropertyStr(ctx, natives, "clearTimer", JS_NewCFunction(ctx, timer_clear, "clearTimer", 1));
+    JS_SetPropertyStr(ctx, natives, "now", JS_NewCFunction(ctx, clock_now, "now", 0));
+    JS_SetPropertyStr(ctx, natives, "timeOrigin", JS_NewCFunction(ctx, clock_origin, "timeOrigin", 0));
 }

@@ -10,6 +10,10 @@
   const method = (prototype, name) => unbind(prototype[name]);
   const getter = (prototype, name) => unbind(getOwnPropertyDescriptor(prototype, name).get);
   const typedArray = getPrototypeOf(Uint8Array.prototype);
+  const year = method(Date.prototype, "getFullYear"), month = method(Date.prototype, "getMonth");
+  const day = method(Date.prototype, "getDate"), weekday = method(Date.prototype, "getDay");
+  const hours = method(Date.prototype, "getHours"), minutes = method(Date.prototype, "getMinutes");
+  const seconds = method(Date.prototype, "getSeconds");
 
   natives.primordials = Object.freeze({
     __proto__: null,
@@ -41,8 +45,12 @@
     arrayBufferLength: getter(ArrayBuffer.prototype, "byteLength"),
     arrayBufferSlice: method(ArrayBuffer.prototype, "slice"),
     bigintToString: method(BigInt.prototype, "toString"),
+    dataViewBuffer: getter(DataView.prototype, "buffer"),
+    dataViewByteLength: getter(DataView.prototype, "byteLength"),
+    dataViewByteOffset: getter(DataView.prototype, "byteOffset"),
     dateGetTime: method(Date.prototype, "getTime"),
     dateToISOString: method(Date.prototype, "toISOString"),
+    dateParts: (date) => [year(date), month(date), day(date), hours(date), minutes(date), seconds(date), weekday(date)],
     hasOwn: Object.hasOwn,
     mapForEach: method(Map.prototype, "forEach"),
     mapGet: method(Map.prototype, "get"),
@@ -50,6 +58,7 @@
     mapSet: method(Map.prototype, "set"),
     mapDelete: method(Map.prototype, "delete"),
     mapSize: getter(Map.prototype, "size"),
+    numberValueOf: method(Number.prototype, "valueOf"),
     numberToFixed: method(Number.prototype, "toFixed"),
     numberToString: method(Number.prototype, "toString"),
     promiseThen: method(Promise.prototype, "then"),

@@ -1,4 +1,4 @@
-// setTimeout and its family, over the host's clock (timers.c).
+// setTimeout and its family and performance, over the host's clock (timers.c).
 (natives) => {
   const { setTimer, clearTimer } = natives;
   natives.define("setTimeout", function setTimeout(callback, delay = 0, ...args) {
@@ -19,4 +19,11 @@
   natives.define("clearImmediate", function clearImmediate(id) {
     clearTimer(id);
   });
+
+  const performance = {};
+  natives.define("now", natives.now, performance);
+  natives.primordials.defineProperty(performance, "timeOrigin", {
+    __proto__: null, get: natives.timeOrigin, enumerable: true, configurable: true,
+  });
+  natives.define("performance", performance);
 };
