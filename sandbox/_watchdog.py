@@ -23,7 +23,9 @@ LOST_CONTROL = 70  # exit status; EX_SOFTWARE of sysexits.h
 _LOOK_EVERY_S = 0.010  # the most by which a limit is overrun before the flag is set
 _TICK_EVERY_S = 0.050  # a turn that lasts this long is one to keep new runs away from
 _EPOCH_AFTER_S = 0.100  # the flag was seen within 15 ms in every loop that polls it
-_EXIT_AFTER_S = 0.600  # leaves the portal time to answer within a second of the limit
+# Processor time, because on a busy machine the turn may not have had any to see the epoch in; together with the flag's
+# time it leaves the portal time to answer within a second of the limit. The other is for a turn that takes none at all.
+_EXIT_AFTER_CPU_S, _EXIT_AFTER_S = 0.500, 10.0
 
 
 class Interruptible(Protocol):
@@ -36,15 +38,25 @@ class Interruptible(Protocol):
 class _Watched:
     """A turn that is going on."""
 
-    __slots__ = ("cause", "cpu_limit_ns", "cpu_start_ns", "interrupted_at", "isolate", "run", "started_at", "ticked_at")
+    __slots__ = (
+        "cause",
+        "cpu_limit_ns",
+        "cpu_start_ns",
+        "interrupted_at",
+        "interrupted_cpu_us",
+        "isolate",
+        "run",
+        "ticked_at",
+    )
 
     def __init__(self, run: int, isolate: Interruptible, *, cpu_start_ns: int, cpu_limit_ns: int) -> None:
         self.run = run
         self.isolate = isolate
         self.cpu_start_ns = cpu_start_ns
         self.cpu_limit_ns = cpu_limit_ns
-        self.started_at = self.ticked_at = time.monotonic()
+        self.ticked_at = time.monotonic()
         self.interrupted_at: float | None = None
+        self.interrupted_cpu_us = 0
         self.cause: Cause | None = None
 
 
@@ -56,6 +68,7 @@ class Watchdog:
         self._raise_epoch = raise_epoch
         self._cpu_clock = _cpu_clock_of_this_thread()
         self._turn: _Watched | None = None
+        self._turns = threading.Lock()  # what is meant for one turn must not reach the next
         self._is_awake = threading.Event()
 
     def start(self) -> None:
@@ -65,13 +78,16 @@ class Watchdog:
     def enter(self, run: int, isolate: Interruptible, *, cpu_used_us: int, cpu_limit_us: int) -> None:
         """Watch a turn of ``run`` from now on."""
         cpu_start_ns = time.clock_gettime_ns(self._cpu_clock) - cpu_used_us * 1_000
-        self._turn = _Watched(run, isolate, cpu_start_ns=cpu_start_ns, cpu_limit_ns=cpu_limit_us * 1_000)
+        turn = _Watched(run, isolate, cpu_start_ns=cpu_start_ns, cpu_limit_ns=cpu_limit_us * 1_000)
+        with self._turns:
+            self._turn = turn
         if not self._is_awake.is_set():
             self._is_awake.set()
 
     def leave(self) -> Cause | None:
         """End the watch, and say why the turn was interrupted if it was."""
-        turn, self._turn = self._turn, None
+        with self._turns:
+            turn, self._turn = self._turn, None
         return turn.cause if turn is not None else None
 
     def _watch(self) -> None:
@@ -93,30 +109,35 @@ class Watchdog:
     def _look_at(self, turn: _Watched) -> None:
         cpu_ns = time.clock_gettime_ns(self._cpu_clock) - turn.cpu_start_ns
         left_s = (turn.cpu_limit_ns - cpu_ns) / 1e9
-        now = time.monotonic()
-        if turn.interrupted_at is not None:
-            self._escalate(turn, now - turn.interrupted_at, cpu_us=cpu_ns // 1_000)
-        elif left_s <= 0 or turn.run in self._link.stopped:
-            turn.cause = Cause.CPU if left_s <= 0 else Cause.STOPPED
-            turn.interrupted_at = now
+        with self._turns:
             if turn is self._turn:
-                turn.isolate.interrupt()
-        if now - turn.ticked_at >= _TICK_EVERY_S and turn is self._turn:
-            turn.ticked_at = now
-            self._link.send_if_free(encode_tick(turn.run, cpu_us=cpu_ns // 1_000))
+                self._act_on(turn, left_s=left_s, cpu_us=cpu_ns // 1_000)
         try:
             self._link.read_beside_a_turn(min(_LOOK_EVERY_S, left_s) if left_s > 0 else _LOOK_EVERY_S)
         except (EOFError, OSError):
             os._exit(0)
 
+    def _act_on(self, turn: _Watched, *, left_s: float, cpu_us: int) -> None:
+        now = time.monotonic()
+        if turn.interrupted_at is not None:
+            self._escalate(turn, now - turn.interrupted_at, cpu_us=cpu_us)
+        elif left_s <= 0 or turn.run in self._link.stopped:
+            turn.cause = Cause.CPU if left_s <= 0 else Cause.STOPPED
+            turn.interrupted_at, turn.interrupted_cpu_us = now, cpu_us
+            turn.isolate.interrupt()
+        if now - turn.ticked_at >= _TICK_EVERY_S:
+            turn.ticked_at = now
+            self._link.send_if_free(encode_tick(turn.run, cpu_us=cpu_us))
+
     def _escalate(self, turn: _Watched, since_s: float, *, cpu_us: int) -> None:
-        if since_s >= _EXIT_AFTER_S:
-            if turn is self._turn:  # this run is told why; those beside it are lost, or started again
-                cause = turn.cause or Cause.STOPPED
-                failed = encode_failed(turn.run, cause, cpu_us=cpu_us, memory_bytes=0, is_answer=True)
-                self._link.send_if_free(failed)
-                os._exit(LOST_CONTROL)
-        elif since_s >= _EPOCH_AFTER_S and turn is self._turn:
+        cpu_s = (cpu_us - turn.interrupted_cpu_us) / 1e6
+        if (
+            cpu_s >= _EXIT_AFTER_CPU_S or since_s >= _EXIT_AFTER_S
+        ):  # this run is told why; those beside it are lost, or started again
+            cause = turn.cause or Cause.STOPPED
+            self._link.send_if_free(encode_failed(turn.run, cause, cpu_us=cpu_us, memory_bytes=0, is_answer=True))
+            os._exit(LOST_CONTROL)
+        elif since_s >= _EPOCH_AFTER_S:
             self._raise_epoch()
 
 

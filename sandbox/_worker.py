@@ -209,9 +209,11 @@ class Worker:
             cause = Cause.WORKER
         interrupted = self._watchdog.leave()
         run.cpu_us += (time.thread_time_ns() - began_ns) // 1_000
-        if turn is not None:
+        if turn is not None and (turn.end is not None or interrupted is None):
             self._report(run, turn, is_answer=is_answer)
             return
+        if turn is not None:  # interrupted as it came to its end: the flag would stop its next turn
+            logs = turn.logs
         if logs:
             self._send_turn(run, [(Tag.LOG, record) for record in logs], is_answer=False)
         self._end_without_record(run, interrupted or cause or Cause.TRAP, is_answer=is_answer)
