@@ -34,7 +34,7 @@ check: dev ## Lint, check types, and run the unit tests (under two minutes)
 	$(MAKE) --no-print-directory unit
 
 unit: dev ## Run the tests of each package
-	$(BIN)/python -m pytest -q tests --ignore=tests/acceptance
+	$(BIN)/python -m pytest -q -n auto --dist loadfile tests --ignore=tests/acceptance
 
 acceptance: dev ## Run the tests that start real clients and real servers
 	$(BIN)/python -m pytest -q tests/acceptance
