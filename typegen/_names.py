@@ -44,9 +44,11 @@ def identifier_for(server_id: str, tool_name: str) -> str:
     emoji, too long, empty) a hash of the real names is added, so that such names stay apart.
     """
     text = f"{server_id}_{tool_name}" if server_id else tool_name
-    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    plain = text
+    if not text.isascii():
+        plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     name = _UNSAFE.sub("_", plain)
-    if not plain.isascii() or not name.strip("_") or not tool_name.strip() or len(name) > MAX_IDENTIFIER_CHARS:
+    if not plain.isascii() or not _SEPARATORS.sub("", tool_name) or len(name) > MAX_IDENTIFIER_CHARS:
         name = _suffixed(name, _fingerprint(server_id, tool_name)[:_HASH_STEP])
     if name[0].isdigit():
         name = f"_{name}"

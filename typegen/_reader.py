@@ -271,7 +271,7 @@ class Reader:
                 is_required = isinstance(required, list) and {string_literal(str(name)) for name in required} >= set(
                     texts
                 )
-                return (Index(" | ".join(texts), value, is_mapped=True, is_required=is_required),)
+                return (Index("|".join(texts), value, is_mapped=True, is_required=is_required),)
         return (Index("string", value),)
 
     def _pattern_indexes(self, patterns: Mapping[str, JsonValue], extra: JsonValue) -> tuple[Index, ...]:

@@ -98,6 +98,8 @@ ANY_OBJECT = Shape((), (Index("string", UNKNOWN),))
 
 _MAX_PRODUCT = 64  # a distribution into more alternatives than this is written as an intersection instead
 
+_MAX_COMBINATIONS = 4_096  # alternatives that a compiler has to multiply out
+
 
 def union(parts: Iterable[Type]) -> Type:
     """Return the type that accepts what any of ``parts`` accepts; without repetitions, literals gathered."""
@@ -171,21 +173,34 @@ def _both(left: Type, right: Type) -> Type:
 
 def _distribute(alternatives: AnyOf, other: Type) -> Type:
     kept = [one for one in alternatives.parts if not _is_disjoint(one, other)]
-    if len(kept) == len(alternatives.parts) and isinstance(other, Shape) and other.members:
-        return _chain(other, alternatives)  # `base & (A | B)` is smaller than repeating the base
+    if isinstance(other, AllOf):
+        return _chain(other, union(kept))  # not multiplied out: a product of products would have no end
     others = other.parts if isinstance(other, AnyOf) else (other,)
     shapes = [one for one in kept if isinstance(one, Shape | AllOf)]
-    if isinstance(other, Shape) and other.members and len(shapes) > 1:
-        return _chain(other, union(kept))
+    if (
+        isinstance(other, Shape)
+        and other.members
+        and len(shapes) > 1
+        and not any(_overlap(other, one) for one in shapes)
+    ):
+        return _chain(other, union(kept))  # `base & (A | B)` is smaller than repeating the base
     if len(kept) * len(others) > _MAX_PRODUCT:
         return _chain(other, union(kept))
     return union(_both(one, two) for one in kept for two in others)
 
 
+def _overlap(base: Shape, one: Type) -> bool:
+    """Say whether both give a type to a member of one name: then one of them has to hold both (TS2322 sees no conflict
+    between, say, an array and an object in an intersection)."""
+    if not isinstance(one, Shape):
+        return True
+    typed = {member.name for member in one.members if member.type is not UNKNOWN}
+    return any(member.name in typed for member in base.members)
+
+
 def _is_disjoint(one: Type, other: Type) -> bool:
-    if isinstance(one, AnyOf) or isinstance(other, AnyOf | AllOf) or isinstance(one, AllOf):
-        return False
-    return _kind(one) != _kind(other) and "unknown" not in (_kind(one), _kind(other))
+    kinds = {_kind(one), _kind(other)}
+    return len(kinds) > 1 and "unknown" not in kinds
 
 
 def _kind(one: Type) -> str:
@@ -194,7 +209,9 @@ def _kind(one: Type) -> str:
             return "object"
         case ListOf() | TupleOf():
             return "array"
-        case Atom("unknown"):
+        case AllOf(parts):
+            return _kind(parts[0])
+        case AnyOf() | Atom("unknown"):
             return "unknown"
         case _:
             return "scalar"
@@ -203,7 +220,12 @@ def _kind(one: Type) -> str:
 def _chain(left: Type, right: Type) -> Type:
     shapes: list[Type] = []
     others: list[Type] = []
+    combinations = 1
     for part in (*_operands(left), *_operands(right)):
+        if isinstance(part, AnyOf):
+            combinations *= len(part.parts)
+            if combinations > _MAX_COMBINATIONS:
+                continue  # left out: wider, but the compiler can still represent it (TS2590)
         if not isinstance(part, Shape):
             others.append(part)
             continue
@@ -231,7 +253,7 @@ def _merged(left: Shape, right: Shape) -> Type:
         return right
     open_left, open_right = _is_open(left), _is_open(right)
     if not (open_left and open_right):
-        return AllOf((left, right), left.name or right.name)
+        return AllOf((_narrowed(left, right), right), left.name or right.name)
     members = {member.name: member for member in left.members}
     for member in right.members:
         known = members.get(member.name)
@@ -242,6 +264,18 @@ def _merged(left: Shape, right: Shape) -> Type:
             members[member.name] = member
     indexes = left.indexes or right.indexes if members else ANY_OBJECT.indexes
     return Shape(tuple(members.values()), indexes, left.name or right.name)
+
+
+def _narrowed(left: Shape, right: Shape) -> Shape:
+    """Return ``left`` with each member that ``right`` has too of both types, so that a conflict between them shows."""
+    others = {member.name: member.type for member in right.members}
+    members = tuple(
+        Member(member.name, _all_of(member.type, others[member.name]), member.is_required)
+        if member.name in others
+        else member
+        for member in left.members
+    )
+    return Shape(members, left.indexes, left.name)
 
 
 def _is_open(shape: Shape) -> bool:
