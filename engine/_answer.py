@@ -51,6 +51,7 @@ def write_answer(
     catalog: Catalog,
     calls: Sequence[CallFact],
     emitted: Sequence[JsonObject],
+    notes: Sequence[str],
     run_id: str,
     limits: EngineLimits,
 ) -> AnswerText:
@@ -62,7 +63,7 @@ def write_answer(
     collector = BlockCollector()
     collector.blocks.extend(block for block in emitted if block["type"] != "text")
     parts = [str(block["text"]) for block in emitted if block["type"] == "text"]
-    notes = _notes(outcome)
+    notes = [*notes, *_notes(outcome)]
     is_cut = False
     logs = _log_text(outcome.logs, limits.log_chars)
     if outcome.error is not None:

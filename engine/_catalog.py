@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, zip_longest
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import orjson
 
 from engine._arguments import ArgumentCheck
+from engine._document import document_of
+from engine._pattern import match, pattern_in
 from engine._search import SearchIndex, nearest
 from typegen import Declaration, JsonObject, Tool, assign_identifiers, declare, fold_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +128,12 @@ class Catalog:
         """Return the tool ``name`` of the server ``server_id``, or None."""
         return self._by_place.get((server_id, name))
 
+    def unknown_tool_message(self, name: str) -> str:
+        """Say that there is no tool ``name``, and which are nearest or how to find one."""
+        near = self.nearest(name)
+        hint = f"Nearest: {', '.join(near)}" if near else f"Find tools with codemode.search({json.dumps(name)})"
+        return f"{name}: no such tool. {hint}"
+
     def nearest(self, name: str, *, limit: int = 3) -> list[str]:
         """Return the identifiers that look most like ``name``."""
         return nearest(name, self.tools, limit=limit)
@@ -142,11 +152,25 @@ class Catalog:
             known = self._checks[entry.identifier] = ArgumentCheck(entry.tool.input_schema)
         return known
 
-    def search(self, query: str, *, server: str | None = None, limit: int = 8) -> list[CatalogTool]:
-        """Rank the tools for ``query``, best first, of one server only where ``server`` names it."""
+    def search(self, query: str | Sequence[str], *, server: str | None = None, limit: int = 8) -> list[CatalogTool]:
+        """Rank the tools for ``query``, best first, of one server only where ``server`` names it; none where none fits.
+
+        A query written ``/.../`` is a regular expression over names, parameters and descriptions. Of several queries
+        each brings up to ``limit`` tools, their best ones first. Raises ``CallError`` for a pattern that is none.
+        """
         entries = self._ordered
         accepts = None if server is None else (lambda number: entries[number].server_id == server)
-        return [entries[number] for number in self._index.rank(query, accepts=accepts)[:limit]]
+        queries = [query] if isinstance(query, str) else query
+        rankings = [self._rank(text, accepts)[:limit] for text in queries]
+        merged = chain.from_iterable(zip_longest(*rankings))
+        return [entries[number] for number in dict.fromkeys(merged) if number is not None]
+
+    def _rank(self, query: str, accepts: Callable[[int], bool] | None) -> list[int]:
+        pattern = pattern_in(query)
+        if pattern is None:
+            return self._index.rank(query, accepts=accepts)
+        tools = ((entry.identifier, entry.tool) for entry in self._ordered)
+        return match(pattern, tools, accepts=accepts)
 
     @cached_property
     def _ordered(self) -> tuple[CatalogTool, ...]:
@@ -162,15 +186,7 @@ class Catalog:
 
     @cached_property
     def _index(self) -> SearchIndex:
-        return SearchIndex([_document(entry) for entry in self._ordered])
-
-
-def _document(entry: CatalogTool) -> tuple[str, str, str]:
-    """Return the fields that search reads: names, description, parameter names with their descriptions."""
-    tool = entry.tool
-    properties = tool.input_schema.get("properties")
-    parameters = " ".join(properties) if isinstance(properties, dict) else ""
-    return f"{entry.server_id} {tool.name} {tool.title or ''}", tool.description, parameters
+        return SearchIndex(document_of(entry.tool, server=entry.server_id) for entry in self._ordered)
 
 
 def _without_repeats(server: ServerTools) -> ServerTools:

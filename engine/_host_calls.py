@@ -33,7 +33,8 @@ _NAMES_MAX = 50
 class HostCalls:
     """Answers the host calls of one run over one catalog.
 
-    The catalog alone decides what exists: a name outside it is unknown, whatever the guest believes.
+    ``clock`` is that of the run on its way. The catalog alone decides what exists: a name outside it is unknown,
+    whatever the guest believes.
     """
 
     def __init__(
@@ -42,14 +43,13 @@ class HostCalls:
         catalog: Catalog,
         invoker: Invoker,
         run_id: str,
-        clock: RunClock,
         journal: Journal,
         find_result: Callable[[str], Awaitable[bytes]],
     ) -> None:
         self._catalog = catalog
         self._invoker = invoker
         self._run_id = run_id
-        self._clock = clock
+        self.clock: RunClock | None = None
         self._journal = journal
         self._find_result = find_result
         methods = (self._raw, self._search, self._describe, self._servers, self._emit, self._result)
@@ -80,11 +80,8 @@ class HostCalls:
         entry = self._catalog.find(name)
         if entry is not None:
             return entry
-        near = self._catalog.nearest(name)
-        hint = (
-            f"Nearest: {', '.join(near)}" if near else f"Find tools with codemode.search({orjson.dumps(name).decode()})"
-        )
-        raise CallError(f"{name}: no such tool. {hint}", fields={"tool": name, "code": "unknown_tool"})
+        message = self._catalog.unknown_tool_message(name)
+        raise CallError(message, fields={"tool": name, "code": "unknown_tool"})
 
     async def _call_tool(self, entry: CatalogTool, arguments: JsonObject) -> JsonObject:
         """Check the arguments, let the call leave through the invoker, and note how it went."""
@@ -104,7 +101,7 @@ class HostCalls:
         self.calls.append(self._fact(entry, status))
         try:
             result = await self._invoker(
-                ToolCall(entry=entry, arguments=arguments, run_id=self._run_id, index=index + 1, clock=self._clock)
+                ToolCall(entry=entry, arguments=arguments, run_id=self._run_id, index=index + 1, clock=self.clock)
             )
             if result.get("isError") is not True:
                 status = "ok"

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import anyio
 
 from engine._answer import Answer, lost_text, resume_text, write_answer
+from engine._check import check_program, missing_awaits, refusal_text, refused_syntax
 from engine._failure import error_name
 from engine._host_calls import HostCalls
 from engine._kept_runs import KeptRun
 from engine._records import RunRecord
-from engine._surface import capabilities
-from sandbox import HostError, Outcome, RunClock
+from engine._surface import NAMESPACE, capabilities
+from sandbox import HostError, Outcome, ProgramSyntaxError, RunClock
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from engine._journal import Journal
     from engine._kept_runs import RunStore
     from engine._limits import EngineLimits
-    from sandbox import Sandbox, Usage
+    from sandbox import ProgramFacts, Sandbox, Usage
     from typegen import JsonObject
 
 logger = logging.getLogger("portico.engine")
@@ -54,32 +55,43 @@ class Run:
         self._journal = journal
         self._limits = limits
         self._store = store
-        self._clock = RunClock()
         self._started_at = anyio.current_time()
         self._host_calls = HostCalls(
             catalog=catalog,
             invoker=invoker,
             run_id=run_id,
-            clock=self._clock,
             journal=journal,
             find_result=find_result,
         )
 
     async def execute(self, sandbox: Sandbox) -> Answer:
-        """Run the program to its end and write its answer; keep what a later run may ask for."""
+        """Check the program, run it to its end and write its answer; keep what a later run may ask for."""
+        facts = await sandbox.analyse(self._source, namespace=NAMESPACE)
+        findings = check_program(facts, self._catalog)
+        if findings:
+            return self._answer(refusal_text(findings), status="NotRun")
         try:
-            outcome = await sandbox.execute(
-                self._source,
-                limits=self._limits.run,
-                capabilities=capabilities(self._catalog.method_names),
-                on_call=self._host_calls.answer,
-                clock=self._clock,
-            )
+            outcome = await self._execute(sandbox, self._source)
+            if isinstance(outcome.error, ProgramSyntaxError) and facts.refused:
+                return self._answer(refusal_text(refused_syntax(facts)), status="NotRun")
+            if isinstance(outcome.error, ProgramSyntaxError) and facts.erased is not None:
+                outcome = await self._execute(sandbox, facts.erased)
         except HostError as error:
             logger.exception("run %s was lost", self.id)
             text = "\n".join([lost_text(self._host_calls.calls), *await self._keep_for_resume()])
             return self._answer(text, status=type(error).__name__)
-        return await self._answer_to(outcome)
+        return await self._answer_to(outcome, facts)
+
+    async def _execute(self, sandbox: Sandbox, source: str) -> Outcome:
+        """Run ``source``: as it was written or, where that is no JavaScript, with its types blanked out."""
+        clock = self._host_calls.clock = RunClock()
+        return await sandbox.execute(
+            source,
+            limits=self._limits.run,
+            capabilities=capabilities(self._catalog.method_names),
+            on_call=self._host_calls.answer,
+            clock=clock,
+        )
 
     def still_running(self) -> Answer:
         """Write the answer of a run that goes on in the background."""
@@ -90,13 +102,14 @@ class Run:
             f'[still running{made}: codemode.result("{self.id}") waits for its result]', status="running"
         )
 
-    async def _answer_to(self, outcome: Outcome) -> Answer:
+    async def _answer_to(self, outcome: Outcome, facts: ProgramFacts) -> Answer:
         written = write_answer(
             outcome,
             source=self._source,
             catalog=self._catalog,
             calls=self._host_calls.calls,
             emitted=self._host_calls.emitted,
+            notes=missing_awaits(facts),
             run_id=self.id,
             limits=self._limits,
         )

@@ -7,6 +7,7 @@ and only a failure of the sandbox itself is raised. Knows nothing of tools or of
 
 from __future__ import annotations
 
+from sandbox._analysis import CallSite, ProgramFacts, SourceFinding
 from sandbox._calls import HostCall, HostCallHandler, Rejection
 from sandbox._capabilities import Capabilities
 from sandbox._clock import RunClock
@@ -41,6 +42,7 @@ from sandbox._status import SandboxStatus, WorkerStatus
 
 __all__ = [
     "CallLimitExceeded",
+    "CallSite",
     "Capabilities",
     "CpuLimitExceeded",
     "GuestError",
@@ -58,6 +60,7 @@ __all__ = [
     "Outcome",
     "OutputLimitExceeded",
     "ProgramError",
+    "ProgramFacts",
     "ProgramSyntaxError",
     "ProtocolError",
     "Rejection",
@@ -67,6 +70,7 @@ __all__ = [
     "SandboxConfig",
     "SandboxError",
     "SandboxStatus",
+    "SourceFinding",
     "SourceTooLarge",
     "StackFrame",
     "StackLimitExceeded",

@@ -13,6 +13,11 @@ From the worker; every ``START`` and ``SETTLE`` is answered by a ``FAILED`` or b
 * ``FAILED``  a run is over without an end record, and why
 * ``TICK``    the turn that a worker is in has lasted long, and goes on
 
+Between a portal and its analyst, each request is answered by the reply of its number:
+
+* ``ANALYSE``   the namespace's name, and a program
+* ``ANALYSIS``  a JSON object: what is certain of that program
+
 A turn that a timer began answers no frame, so ``TURN`` and ``FAILED`` say whether they answer one.
 """
 
@@ -26,6 +31,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+_ANALYSE = struct.Struct("<I")
 _HEADER = struct.Struct("<IBI")
 _START = struct.Struct("<QIQ32sI")
 _SETTLE = struct.Struct("<QI")
@@ -43,10 +49,12 @@ class Kind(enum.IntEnum):
     START = 1
     SETTLE = 2
     STOP = 3
+    ANALYSE = 4
     READY = 16
     TURN = 17
     FAILED = 18
     TICK = 19
+    ANALYSIS = 20
 
 
 class Tag(enum.IntEnum):
@@ -201,6 +209,17 @@ def decode_tick(payload: bytes) -> int:
     if len(payload) != _TICK.size:
         raise FrameError("a tick's frame has the wrong size")
     return int(_TICK.unpack(payload)[0])
+
+
+def encode_analyse(namespace: bytes, source: bytes) -> bytes:
+    """Return the payload of ``ANALYSE``: the name of the namespace, and a program."""
+    return b"".join((_ANALYSE.pack(len(namespace)), namespace, source))
+
+
+def decode_analyse(payload: bytes) -> tuple[bytes, bytes]:
+    """Read the payload of ``ANALYSE``: namespace and source."""
+    (size,) = _ANALYSE.unpack_from(payload)
+    return payload[_ANALYSE.size : _ANALYSE.size + size], payload[_ANALYSE.size + size :]
 
 
 class FrameReader:

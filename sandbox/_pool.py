@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 import anyio
 import platformdirs
 
+from sandbox._analysis import Analyst
 from sandbox._clock import RunClock
 from sandbox._config import SandboxConfig
 from sandbox._errors import (
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
+    from sandbox._analysis import ProgramFacts
     from sandbox._calls import HostCallHandler
     from sandbox._capabilities import Capabilities
     from sandbox._limits import Limits
@@ -71,6 +73,7 @@ class Sandbox:
         self._layers: tuple[IsolationLayer, ...] = ()
         self._module_path = Path()
         self._is_module_kept = True
+        self._analyst = Analyst()
         self._stack: AsyncExitStack | None = None
         self._tasks: TaskGroup | None = None
 
@@ -86,6 +89,7 @@ class Sandbox:
             self._module_path = await self._prepare_module(self._stack)
             first = await self._start_worker()
             self._workers.append(first)
+            self._stack.push_async_callback(self._analyst.aclose)
             self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
             for worker in (first, *[None] * (self._base - 1)):
                 self._slots += 1
@@ -154,6 +158,14 @@ class Sandbox:
             wall_s = clock.finish()
         return transcript.outcome(error, wall_s=wall_s)
 
+    async def analyse(self, source: str, *, namespace: str) -> ProgramFacts:
+        """Say what is certain of a program without running it: calls of ``namespace``, TypeScript to erase.
+
+        A program that is too long, or that the parser cannot read in time, has no facts. Never raises for one.
+        """
+        self._check_open()
+        return await self._analyst.analyse(source, namespace)
+
     def status(self) -> SandboxStatus:
         """Report the workers, the runs and the isolation layers at this moment."""
         workers = tuple(
@@ -167,6 +179,7 @@ class Sandbox:
             layers=self._layers,
             module_path=self._module_path,
             is_module_kept=self._is_module_kept,
+            analyst_pid=self._analyst.pid,
         )
 
     async def _run(self, program: Program, transcript: Transcript) -> GuestError | None:

@@ -76,40 +76,11 @@ class WorkerProcess:
     @classmethod
     async def start(cls, *, module_path: Path, data_bytes: int, on_change: Callable[[], None]) -> Self:
         """Start a worker and wait until it is sealed and ready. Raises ``WorkerLost`` when it does not get there."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            ours.setblocking(False)
-            for side in (ours, theirs):
-                side.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
-            command = bootstrap(
-                "_worker:main", str(theirs.fileno()), str(module_path), str(data_bytes), packages=_wasmtime_folder()
-            )
-            process: Process | None = None
-            try:
-                with anyio.CancelScope(shield=True):  # milliseconds; a process half started could not be ended
-                    process = await anyio.open_process(
-                        command,
-                        stdin=subprocess.DEVNULL,
-                        stdout=subprocess.DEVNULL,
-                        stderr=subprocess.DEVNULL,
-                        env={},
-                        cwd="/",
-                        pass_fds=(theirs.fileno(),),
-                        start_new_session=True,  # an interrupt typed at a terminal is the portal's to handle
-                    )
-            except OSError as error:
-                ours.close()
-                raise WorkerLost(f"a worker process could not be started: {error}") from error
-        if process is None:
-            ours.close()
-            raise WorkerLost("a worker process was given up while it started")
+        process, ours = await spawn("_worker:main", str(module_path), str(data_bytes))
         try:
-            with anyio.fail_after(_START_TIMEOUT_S):
-                layers = await _read_ready(ours)
-        except BaseException as error:
-            await _end(process, ours, wait_s=0)
-            if isinstance(error, TimeoutError):
-                raise WorkerLost(f"a worker process was not ready after {_START_TIMEOUT_S:g} s") from error
+            layers = await read_ready(ours)
+        except BaseException:
+            await end_process(process, ours, wait_s=0)
             raise
         return cls(process, ours, layers, on_change)
 
@@ -178,7 +149,7 @@ class WorkerProcess:
     async def aclose(self) -> None:
         """Close the socket, which ends the process, and see that it is gone."""
         self.is_lost = True
-        await _end(self._process, self._socket, wait_s=_GOODBYE_S)
+        await end_process(self._process, self._socket, wait_s=_GOODBYE_S)
 
     def _send(self, frame: bytes) -> None:
         sent = 0
@@ -278,7 +249,7 @@ async def compile_guest(cache_dir: Path) -> Path:
 
     Raises ``OSError`` when the folder cannot be used, ``WorkerLost`` when the guest cannot be compiled.
     """
-    command = bootstrap("_compile:main", str(cache_dir), packages=_wasmtime_folder())
+    command = bootstrap("_compile:main", str(cache_dir), packages=_packages_folder())
     done = await anyio.run_process(command, env={}, cwd="/", check=False, start_new_session=True)
     if done.returncode == 0:
         return Path(os.fsdecode(done.stdout))
@@ -288,7 +259,60 @@ async def compile_guest(cache_dir: Path) -> Path:
     raise WorkerLost(f"the guest could not be compiled (exit status {done.returncode}): {reason[-2000:]}")
 
 
-async def _read_ready(connection: socket.socket) -> tuple[IsolationLayer, ...]:
+async def spawn(entry: str, *arguments: str) -> tuple[Process, socket.socket]:
+    """Start a process of this package with nothing but one socket, and return it with our end of that socket.
+
+    ``entry`` is called with the number of its descriptor and ``arguments``. Raises ``WorkerLost``.
+    """
+    ours, theirs = socket.socketpair()
+    with theirs:
+        ours.setblocking(False)
+        for side in (ours, theirs):
+            side.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
+        command = bootstrap(entry, str(theirs.fileno()), *arguments, packages=_packages_folder())
+        process: Process | None = None
+        try:
+            with anyio.CancelScope(shield=True):  # milliseconds; a process half started could not be ended
+                process = await anyio.open_process(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    env={},
+                    cwd="/",
+                    pass_fds=(theirs.fileno(),),
+                    start_new_session=True,  # an interrupt typed at a terminal is the portal's to handle
+                )
+        except OSError as error:
+            ours.close()
+            raise WorkerLost(f"a worker process could not be started: {error}") from error
+    if process is None:
+        ours.close()
+        raise WorkerLost("a worker process was given up while it started")
+    return process, ours
+
+
+async def read_ready(connection: socket.socket) -> tuple[IsolationLayer, ...]:
+    """Wait until the process at the other end is sealed; return its layers. Raises ``WorkerLost``."""
+    try:
+        with anyio.fail_after(_START_TIMEOUT_S):
+            return await _read_layers(connection)
+    except TimeoutError:
+        raise WorkerLost(f"a worker process was not ready after {_START_TIMEOUT_S:g} s") from None
+
+
+async def end_process(process: Process, connection: socket.socket, *, wait_s: float) -> None:
+    """Close the socket, which ends the process, and see that it is gone: killed after ``wait_s``."""
+    connection.close()
+    with anyio.CancelScope(shield=True):  # bounded: a killed process ends at once
+        with anyio.move_on_after(wait_s):
+            await process.wait()
+        if process.returncode is None:
+            process.kill()
+        await process.aclose()
+
+
+async def _read_layers(connection: socket.socket) -> tuple[IsolationLayer, ...]:
     reader = FrameReader()
     while True:
         await anyio.wait_readable(connection)
@@ -305,17 +329,8 @@ async def _read_ready(connection: socket.socket) -> tuple[IsolationLayer, ...]:
             return tuple(IsolationLayer(**layer) for layer in ready["layers"])
 
 
-async def _end(process: Process, connection: socket.socket, *, wait_s: float) -> None:
-    connection.close()
-    with anyio.CancelScope(shield=True):  # bounded: a killed process ends at once
-        with anyio.move_on_after(wait_s):
-            await process.wait()
-        if process.returncode is None:
-            process.kill()
-        await process.aclose()
-
-
-def _wasmtime_folder() -> str:
+def _packages_folder() -> str:
+    # wasmtime and tree_sitter are installed side by side.
     spec = importlib.util.find_spec("wasmtime")
     if spec is None or spec.origin is None:
         raise WorkerLost("wasmtime is not installed")

@@ -25,6 +25,7 @@ class SandboxStatus:
     """The sandbox at this moment; ``waiting_runs`` have no worker yet, ``layers`` are those of the newest worker.
 
     ``module_path`` is the compiled guest, and ``is_module_kept`` whether that is a cache for the next start too.
+    ``analyst_pid`` is the process that reads programs before they run; None before the first and after a crash.
     """
 
     workers: tuple[WorkerStatus, ...]
@@ -33,3 +34,4 @@ class SandboxStatus:
     layers: tuple[IsolationLayer, ...]
     module_path: Path
     is_module_kept: bool
+    analyst_pid: int | None
