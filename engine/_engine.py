@@ -16,7 +16,7 @@ from engine._run import Run
 from engine._source import program_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from types import TracebackType
     from typing import Self
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from engine._kept_runs import RunStore
     from engine._records import RunRecord
     from sandbox import Sandbox
+    from typegen import JsonObject
 
 logger = logging.getLogger("portico.engine")
 
@@ -84,10 +85,29 @@ class Engine:
 
         Raises ``UnknownRunError`` when there is nothing to resume.
         """
-        run = Run(
+        run = await self._new_run(program_text(submitted), catalog, invoker, owner, resume)
+        return await self._finish(_Task(run, run.execute(self._sandbox), on_end))
+
+    async def execute(
+        self,
+        tool: str,
+        arguments: JsonObject,
+        *,
+        catalog: Catalog,
+        invoker: Invoker,
+        owner: str = LOCAL_OWNER,
+        resume: str | None = None,
+        on_end: Callable[[RunRecord], None] | None = None,
+    ) -> Answer:
+        """Call one tool without a program; everything else is as for ``code``."""
+        run = await self._new_run("", catalog, invoker, owner, resume)
+        return await self._finish(_Task(run, run.call(tool, arguments), on_end))
+
+    async def _new_run(self, source: str, catalog: Catalog, invoker: Invoker, owner: str, resume: str | None) -> Run:
+        return Run(
             run_id=new_run_id(),
             owner=owner,
-            source=program_text(submitted),
+            source=source,
             catalog=catalog,
             invoker=invoker,
             journal=await self._journal(owner, resume),
@@ -95,10 +115,14 @@ class Engine:
             store=self._store,
             find_result=lambda earlier: self._find_result(owner, earlier),
         )
+
+    async def _finish(self, task: _Task) -> Answer:
+        """Let a run work in the engine's own task, and wait for it as long as a client does."""
+        run = task.run
         if self._tasks is None:
+            task.work.close()
             raise RuntimeError("the engine is not open: use it inside `async with Engine(sandbox) as engine`")
-        task = _Task(run, on_end)
-        self._running[owner, run.id] = task
+        self._running[run.owner, run.id] = task
         self._tasks.start_soon(self._work, task)
         try:
             with anyio.move_on_after(self._limits.background_after_s):
@@ -113,7 +137,7 @@ class Engine:
     async def _work(self, task: _Task) -> None:
         try:
             with task.scope:
-                await task.work(self._sandbox)
+                await task.carry_out()
         finally:
             task.is_done.set()
             del self._running[task.run.owner, task.run.id]
@@ -145,17 +169,20 @@ class Engine:
 class _Task:
     """A run on its way, and what came of it: for the caller that waits, and for those that ask later."""
 
-    def __init__(self, run: Run, on_end: Callable[[RunRecord], None] | None) -> None:
+    def __init__(
+        self, run: Run, work: Coroutine[None, None, Answer], on_end: Callable[[RunRecord], None] | None
+    ) -> None:
         self.run = run
+        self.work = work
         self.scope = anyio.CancelScope()
         self.is_done = anyio.Event()
         self._on_end = on_end
         self._answer: Answer | None = None
         self._error: Exception | None = None
 
-    async def work(self, sandbox: Sandbox) -> None:
+    async def carry_out(self) -> None:
         try:
-            self._answer = await self.run.execute(sandbox)
+            self._answer = await self.work
         except Exception as error:
             self._error = error
             if self.run.is_in_background:

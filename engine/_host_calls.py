@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import orjson
@@ -15,7 +16,7 @@ from engine._unwrap import unwrap
 from sandbox import Rejection
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     from engine._call import Invoker
     from engine._catalog import Catalog, CatalogTool
@@ -61,19 +62,20 @@ class HostCalls:
 
     async def answer(self, call: HostCall) -> bytes:
         """Answer one host call with JSON text. Raises ``Rejection``, which the guest throws as a JavaScript error."""
-        try:
-            arguments: list[JsonValue] = orjson.loads(call.args)
+        arguments: list[JsonValue] = orjson.loads(call.args)
+        with _rejections():
             builtin = self._builtins.get(call.method)
-            if builtin is not None:
-                return await builtin(arguments)
-            entry = self._entry(call.method)
-            result = await self._call_tool(entry, _only_argument(entry, arguments))
-            return orjson.dumps(unwrap(result, entry))
-        except UpstreamError as error:
-            fields = {"server": error.server, "tool": error.tool, "code": error.code, "data": error.data}
-            raise Rejection(error.message, name=TOOL_ERROR, fields=fields) from error
-        except CallError as error:
-            raise Rejection(error.message, name=error.name, fields=error.fields) from error
+            return await builtin(arguments) if builtin is not None else await self._tool(call.method, arguments)
+
+    async def call(self, name: str, arguments: JsonObject) -> bytes:
+        """Call one tool, without a program, as one call of a program would. Raises ``Rejection`` likewise."""
+        with _rejections():
+            return await self._tool(name, [arguments])
+
+    async def _tool(self, name: str, arguments: list[JsonValue]) -> bytes:
+        entry = self._entry(name)
+        result = await self._call_tool(entry, _only_argument(entry, arguments))
+        return orjson.dumps(unwrap(result, entry))
 
     def _entry(self, name: str) -> CatalogTool:
         """Return the tool that ``name`` means. Raises ``CallError`` with the nearest names."""
@@ -190,6 +192,18 @@ class HostCalls:
         if not isinstance(run_id, str):
             raise _misuse('result("r7k2")', "takes the id of an earlier run")
         return await self._find_result(run_id)
+
+
+@contextmanager
+def _rejections() -> Iterator[None]:
+    """Turn what a call can fail by into what the guest throws."""
+    try:
+        yield
+    except UpstreamError as error:
+        fields = {"server": error.server, "tool": error.tool, "code": error.code, "data": error.data}
+        raise Rejection(error.message, name=TOOL_ERROR, fields=fields) from error
+    except CallError as error:
+        raise Rejection(error.message, name=error.name, fields=error.fields) from error
 
 
 def _only_argument(entry: CatalogTool, arguments: list[JsonValue]) -> JsonObject:

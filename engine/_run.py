@@ -14,8 +14,17 @@ from engine._failure import error_name
 from engine._host_calls import HostCalls
 from engine._kept_runs import KeptRun
 from engine._records import RunRecord
-from engine._surface import NAMESPACE, capabilities
-from sandbox import HostError, Outcome, ProgramSyntaxError, RunClock
+from engine._surface import NAMESPACE, TOOL_ERROR, capabilities
+from sandbox import (
+    HostError,
+    Outcome,
+    ProgramError,
+    ProgramFacts,
+    ProgramSyntaxError,
+    Rejection,
+    RunClock,
+    Usage,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -25,7 +34,7 @@ if TYPE_CHECKING:
     from engine._journal import Journal
     from engine._kept_runs import RunStore
     from engine._limits import EngineLimits
-    from sandbox import ProgramFacts, Sandbox, Usage
+    from sandbox import Sandbox
     from typegen import JsonObject
 
 logger = logging.getLogger("portico.engine")
@@ -92,6 +101,33 @@ class Run:
             on_call=self._host_calls.answer,
             clock=clock,
         )
+
+    async def call(self, tool: str, arguments: JsonObject) -> Answer:
+        """Call one tool in place of a program, and write its answer in the same words."""
+        value: bytes | None = None
+        error: ProgramError | None = None
+        clock = self._host_calls.clock = RunClock()
+        with anyio.CancelScope() as scope:
+            clock.start(scope, limit_s=self._limits.run.wall_s)
+            try:
+                value = await self._host_calls.call(tool, arguments)
+            except Rejection as rejection:
+                error = ProgramError(rejection.message, name=rejection.name, fields=rejection.fields)
+        wall_s = clock.finish()
+        if scope.cancelled_caught:
+            error = ProgramError(f"{tool}: no result within {self._limits.run.wall_s:g} s", name=TOOL_ERROR)
+        usage = Usage(cpu_s=0.0, wall_s=wall_s, calls=1, turns=0, memory_bytes=0)
+        outcome = Outcome(
+            value=value,
+            error=error,
+            logs=(),
+            unhandled=(),
+            unawaited=(),
+            unawaited_count=0,
+            dropped_timers=0,
+            usage=usage,
+        )
+        return await self._answer_to(outcome, ProgramFacts())
 
     def still_running(self) -> Answer:
         """Write the answer of a run that goes on in the background."""
