@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from portal._config import Config, LimitsConfig, PortalConfig, PortalServer
+    from portal._config import Config, LimitsConfig, PortalConfig, PortalServer, RetentionConfig
     from portal._errors import AddressInUse, ConfigError, PortalError, UpstreamFailure
     from portal._fleet import Fleet
     from portal._invoker import PortalInvoker
@@ -32,6 +32,7 @@ __all__ = [
     "PortalError",
     "PortalInvoker",
     "PortalServer",
+    "RetentionConfig",
     "Secret",
     "ServerConfig",
     "ServerStatus",
@@ -40,7 +41,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "portal._config": ("Config", "LimitsConfig", "PortalConfig", "PortalServer"),
+    "portal._config": ("Config", "LimitsConfig", "PortalConfig", "PortalServer", "RetentionConfig"),
     "portal._errors": ("AddressInUse", "ConfigError", "PortalError", "UpstreamFailure"),
     "portal._fleet": ("Fleet",),
     "portal._invoker": ("PortalInvoker",),

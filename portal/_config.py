@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from portal._errors import ConfigError
 from portal._server_config import ServerConfig, check_http_url, check_id
+from portal._store_url import DEFAULT_FILE, StoreUrl
 from portal._suggestion import listing, nearest
 
 if TYPE_CHECKING:
@@ -62,6 +63,20 @@ class LimitsConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionConfig:
+    """How long the store keeps what may go."""
+
+    logs_days: int = 30  # records of calls and runs: a month to look back over
+    results_minutes: int = 15  # results and finished calls of runs: an agent's next few turns
+
+    def __post_init__(self) -> None:
+        ranges = {"logs_days": (1, 36_500), "results_minutes": (1, 1_440)}
+        for key, (least, most) in ranges.items():
+            if not least <= getattr(self, key) <= most:
+                raise ConfigError(f"retention.{key} must be between {least} and {most}.", key=key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PortalServer:
     """A server as one portal offers it: all of its tools except those in ``deny`` (the server's own tool names)."""
 
@@ -98,7 +113,8 @@ class Config:
 
     ``sign_in`` is ``None`` for the default: required off loopback. In this version to sign in is to send the bearer
     ``token``, which every request must carry whenever it is set. Without ``portals`` there is one, ``default``, with
-    every server. Raises ``ConfigError`` when settings are wrong or contradict each other.
+    every server. ``store`` is a SQLite or PostgreSQL URL, ``None`` for the default: a SQLite file in ``data_dir``.
+    Raises ``ConfigError`` when settings are wrong or contradict each other.
     """
 
     servers: tuple[ServerConfig, ...] = ()
@@ -110,6 +126,8 @@ class Config:
     token: Secret | None = None
     trusted_proxies: tuple[str, ...] = ()
     limits: LimitsConfig = field(default_factory=LimitsConfig)
+    retention: RetentionConfig = field(default_factory=RetentionConfig)
+    store: Secret | None = None  # it may hold a password
     data_dir: Path = field(default_factory=lambda: Path.home() / ".local" / "share" / "portico")
 
     def __post_init__(self) -> None:
@@ -121,6 +139,7 @@ class Config:
         self._check_access()
         self._check_proxies()
         self._check_servers()
+        _ = self.store_url
 
     @classmethod
     def from_env(
@@ -184,6 +203,13 @@ class Config:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
 
+    @property
+    def store_url(self) -> StoreUrl:
+        """Where the store is."""
+        if self.store is None:
+            return StoreUrl.file(self.data_dir / DEFAULT_FILE)
+        return StoreUrl.parse(self.store.reveal(), data_dir=self.data_dir)
+
     def endpoint(self, portal_id: str = DEFAULT_PORTAL) -> str:
         """The address of a portal to give to a client, with code mode asked for."""
         return f"{self.origin}{self.portal(portal_id).path}?codemode=search_and_execute"
@@ -210,6 +236,7 @@ class Config:
     def _secrets(self) -> Iterator[Secret]:
         if self.token is not None:
             yield self.token
+        yield from self.store_url.secrets()
         for server in self.servers:
             yield from server.secrets()
 

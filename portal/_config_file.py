@@ -5,7 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypedDict, TypeVar, cast
 
-from portal._config import CodeMode, Config, LimitsConfig, PortalConfig, PortalServer, SignIn, unknown_server
+from portal._config import (
+    CodeMode,
+    Config,
+    LimitsConfig,
+    PortalConfig,
+    PortalServer,
+    RetentionConfig,
+    SignIn,
+    unknown_server,
+)
 from portal._errors import ConfigError
 from portal._expand import Expander
 from portal._marked import Section
@@ -29,10 +38,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 # Keys that the design knows and this version does not: refused, because ignoring one would promise what it says.
-_LATER: Final = {
-    "store": "nothing is stored yet: remove it.",
-    "retention": "nothing is stored yet: remove it.",
-}
 _LATER_IN_PORTAL: Final = {"hostname": "a portal answers at its path only: remove it."}
 _LATER_IN_TOOLS: Final = {
     "ask": "asking the user is not possible yet: deny the tool, or remove this.",
@@ -65,7 +70,10 @@ class ProcessSettings(TypedDict, total=False):
 
 
 def process_settings(environ: Mapping[str, str], *, host: str | None, port: int | None) -> ProcessSettings:
-    """Collect ``--host``, ``--port``, ``PORTICO_TOKEN`` and the user's data folder (XDG base directories)."""
+    """Collect ``--host``, ``--port``, ``PORTICO_TOKEN`` and the data folder.
+
+    That is ``PORTICO_DATA_DIR``, else the user's (XDG base directories).
+    """
     settings = ProcessSettings()
     if host is not None:
         settings["host"] = host
@@ -74,7 +82,9 @@ def process_settings(environ: Mapping[str, str], *, host: str | None, port: int 
     if environ.get("PORTICO_TOKEN"):
         settings["token"] = Secret(environ["PORTICO_TOKEN"])
     data_home = Path(environ.get("XDG_DATA_HOME", ""))
-    if data_home.is_absolute():  # the specification has a relative path ignored
+    if environ.get("PORTICO_DATA_DIR"):
+        settings["data_dir"] = Path(environ["PORTICO_DATA_DIR"]).expanduser().absolute()
+    elif data_home.is_absolute():  # the specification has a relative path ignored
         settings["data_dir"] = data_home / "portico"
     return settings
 
@@ -90,7 +100,8 @@ def load_config(path: Path, environ: Mapping[str, str], *, host: str | None, por
     settings = process_settings(
         environ, host=file_host if host is None else host, port=file_port if port is None else port
     )
-    if (data_dir := top.text("data_dir")) is not None:
+    data_dir = top.text("data_dir")
+    if data_dir is not None and not environ.get("PORTICO_DATA_DIR"):  # as --host, it wins over the file
         settings["data_dir"] = path.parent / Path(data_dir).expanduser()
     public_url = top.text("public_url")
     proxies = top.texts("trusted_proxies")
@@ -98,7 +109,8 @@ def load_config(path: Path, environ: Mapping[str, str], *, host: str | None, por
     limits = _limits(top.section("limits"))
     servers = _servers(top)
     portals = _portals(top, [server.id for server in servers])
-    _refuse_later(top, _LATER)
+    store = top.secret("store")
+    retention = _retention(top.section("retention"))
     top.finish(hints=_TOP_HINTS)
     return top.build(
         Config,
@@ -108,6 +120,8 @@ def load_config(path: Path, environ: Mapping[str, str], *, host: str | None, por
         sign_in=sign_in,
         trusted_proxies=proxies,
         limits=limits,
+        store=store,
+        retention=retention,
         **settings,
     )
 
@@ -135,6 +149,19 @@ def _limits(section: Section | None) -> LimitsConfig:
         calls=_or(integers["calls"], defaults.calls),
         concurrent_calls=_or(integers["concurrent_calls"], defaults.concurrent_calls),
         answer_chars=_or(integers["answer_chars"], defaults.answer_chars),
+    )
+
+
+def _retention(section: Section | None) -> RetentionConfig:
+    if section is None:
+        return RetentionConfig()
+    defaults = RetentionConfig()
+    days, minutes = section.integer("logs_days"), section.integer("results_minutes")
+    section.finish()
+    return section.build(
+        RetentionConfig,
+        logs_days=_or(days, defaults.logs_days),
+        results_minutes=_or(minutes, defaults.results_minutes),
     )
 
 

@@ -5,6 +5,9 @@
     PortalError
     ├── ConfigError            the operator: a configuration that cannot be used
     ├── AddressInUse           the operator: something else listens where the portal should
+    ├── StoreError             the database, or the way to it
+    │   ├── StoreUnusable          the operator: damaged, made by a newer Portico, or not a store at all
+    │   └── StoreUnavailable       it cannot be reached, read or written at the moment
     └── UpstreamFailure        the far server, or the way to it
         ├── UpstreamUnavailable    no session could be made or kept; nothing of the call is known to have been done
         ├── UpstreamTimeout        no answer in time; what the call did is unknown
@@ -56,6 +59,22 @@ class AddressInUse(PortalError):  # noqa: N818 -- named for what happened, as th
         super().__init__(f"cannot listen on {host}:{port}: {reason}; stop what listens there, or choose another --port")
         self.host = host
         self.port = port
+
+
+class StoreError(PortalError):
+    """Root of what goes wrong with the store. ``store`` says where it is, without a password."""
+
+    def __init__(self, message: str, *, store: str) -> None:
+        super().__init__(f"the store {store} {message}")
+        self.store = store
+
+
+class StoreUnusable(StoreError):  # noqa: N818 -- named for what happened, as the tree above is
+    """Raised when a store must not be used as it is; the message says what an operator has to do."""
+
+
+class StoreUnavailable(StoreError):  # noqa: N818 -- as above
+    """Raised when the store could not be reached, read or written in time; the same may work later."""
 
 
 class UpstreamFailure(PortalError):  # noqa: N818 -- engine.UpstreamError is what a program sees of it

@@ -1,0 +1,1 @@
+"""The steps from one schema to the next, a file each, applied by Alembic in one transaction."""

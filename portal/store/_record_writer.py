@@ -1,0 +1,144 @@
+"""Writing records beside the work that they are about: noted at once, stored in batches by one task.
+
+What is acknowledged: ``note`` acknowledges nothing, and its record is in the store about ``GATHER_S`` later; a process
+that is killed loses at most that much, and the log line of each record is written before. An orderly stop stores what
+was noted. While the database is away records wait here, ``MAX_WAITING`` of them; beyond that the newest are dropped,
+counted and said in the log.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict, deque
+from typing import TYPE_CHECKING, Final
+
+import anyio
+from sqlalchemy import insert
+from sqlalchemy.exc import SQLAlchemyError
+
+from portal._errors import StoreError
+from portal.store._text import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy import Table
+
+    from portal._json import JsonValue
+    from portal.store._database import Database
+
+    Row = dict[str, JsonValue]
+
+logger = logging.getLogger("portico.store")
+
+GATHER_S: Final = 0.2
+"""Time to gather a batch in: one durable commit five times a second costs nothing that is felt."""
+BATCH: Final = 500
+MAX_WAITING: Final = 20_000
+"""Some 10 MB: minutes of a busy portal, while the database is restarted."""
+FIRST_RETRY_S: Final = 0.5
+LAST_RETRY_S: Final = 10.0
+_INT64: Final = 2**63 - 1
+
+
+class RecordWriter:
+    """Stores the records that it is given. ``run`` is its task: it ends after ``close``, when everything is stored."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: deque[tuple[Table, Row]] = deque()
+        self._has_work = anyio.Event()
+        self._closing = anyio.Event()
+        self._progress = anyio.Event()
+        self._noted = 0
+        self._settled = 0
+        self._dropped = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many records are noted and not stored yet."""
+        return len(self._waiting)
+
+    def note(self, table: Table, row: Mapping[str, JsonValue]) -> None:
+        """Take a record; never waits and never fails."""
+        if len(self._waiting) >= MAX_WAITING:
+            self._dropped += 1
+            if self._dropped == 1:
+                logger.error("records are dropped: %d wait for the store already", MAX_WAITING)
+            return
+        self._noted += 1
+        self._waiting.append((table, {key: _storable(value) for key, value in row.items()}))
+        self._has_work.set()
+
+    async def flush(self) -> None:
+        """Wait until everything noted before is stored."""
+        target = self._noted
+        while self._settled < target:
+            self._progress = anyio.Event()
+            await self._progress.wait()
+
+    def close(self) -> None:
+        """Ask ``run`` to store what is left and return."""
+        self._closing.set()
+        self._has_work.set()
+
+    async def run(self) -> None:
+        """Store batches until ``close``; while the database is away, try again and again."""
+        retry_s = FIRST_RETRY_S
+        while True:
+            await self._has_work.wait()
+            batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            if not batch:
+                if self._closing.is_set():
+                    return
+                self._has_work = anyio.Event()
+                continue
+            try:
+                await self._store(batch)
+            except StoreError as error:
+                self._waiting.extendleft(reversed(batch))
+                if retry_s == FIRST_RETRY_S:
+                    logger.warning("records wait: %s", error)
+                await anyio.sleep(retry_s)
+                retry_s = min(retry_s * 2, LAST_RETRY_S)
+                continue
+            retry_s = FIRST_RETRY_S
+            self._settle(len(batch))
+            if len(self._waiting) < BATCH:
+                with anyio.move_on_after(GATHER_S):
+                    await self._closing.wait()
+
+    async def _store(self, batch: Sequence[tuple[Table, Row]]) -> None:
+        try:
+            await self._insert(batch)
+        except (SQLAlchemyError, OverflowError):
+            # One record that the database refuses must not take its neighbours with it.
+            for item in batch:
+                try:
+                    await self._insert([item])
+                except (SQLAlchemyError, OverflowError) as error:
+                    logger.error("the store refused a record (%s)", type(error).__name__)  # noqa: TRY400 -- may quote data
+
+    async def _insert(self, batch: Sequence[tuple[Table, Row]]) -> None:
+        by_table: defaultdict[Table, list[Row]] = defaultdict(list)
+        for table, row in batch:
+            by_table[table].append(row)
+        async with self._database.writing() as connection:
+            for table, rows in by_table.items():
+                await connection.execute(insert(table), rows)
+
+    def _settle(self, count: int) -> None:
+        self._settled += count
+        self._progress.set()
+        if self._dropped:
+            logger.error("%d records were dropped while the store was away; their log lines remain", self._dropped)
+            self._dropped = 0
+
+
+def _storable(value: JsonValue) -> JsonValue:
+    """Fit a value into a column of any database: names come from upstreams, which may call a tool anything."""
+    if isinstance(value, str):
+        return plain(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return max(-_INT64, min(value, _INT64))
+    return value
