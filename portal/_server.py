@@ -188,24 +188,28 @@ class ServedPortal:
         code, resume = arguments.get("code"), arguments.get("resume")
         if not isinstance(code, str) or not (resume is None or isinstance(resume, str)) or set(arguments) - CODE_KEYS:
             return _error_result('code takes {"code": "<a JavaScript program>", "resume"?: "<the id of a failed run>"}')
-        user, portal_id = request.caller.user, self._config.id
+        answered: JsonObject = {}
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_heartbeat, context)
-            try:
-                answer = await self._engine.code(
-                    code,
-                    catalog=self.listing.catalog,
-                    invoker=self.invoker(request.caller),
-                    owner=f"{portal_id}/{user}",
-                    resume=resume,
-                    on_end=lambda run: write_run(run.as_json(), user=user, portal=portal_id),
-                )
-            except UnknownRunError as error:
-                return _error_result(f"Not run: {error}.")
-            finally:
-                tasks.cancel_scope.cancel()
-        run = answer.run.as_json()
-        return {"content": list(answer.blocks), "isError": answer.is_error, "_meta": {RUN_META_KEY: run}}
+            answered = await self._answer_to(code, resume, request.caller)
+            tasks.cancel_scope.cancel()
+        return answered
+
+    async def _answer_to(self, code: str, resume: str | None, caller: Caller) -> JsonObject:
+        portal_id = self._config.id
+        try:
+            answer = await self._engine.code(
+                code,
+                catalog=self.listing.catalog,
+                invoker=self.invoker(caller),
+                owner=f"{portal_id}/{caller.user}",
+                resume=resume,
+                on_end=lambda run: write_run(run.as_json(), user=caller.user, portal=portal_id),
+            )
+        except UnknownRunError as error:
+            return _error_result(f"Not run: {error}.")
+        meta: JsonObject = {RUN_META_KEY: answer.run.as_json()}
+        return {"content": list(answer.blocks), "isError": answer.is_error, "_meta": meta}
 
     async def _forward(self, context: Context, name: str, arguments: JsonObject, request: _Request) -> JsonObject:
         tool = self.listing.tools.get(name)
