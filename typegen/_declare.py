@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from typegen._printer import PARTIAL_MARK, Docs, Node, Printer
+from typegen._assembly import resolve
+from typegen._notes import Docs
+from typegen._printer import PARTIAL_MARK, Printer
 from typegen._reader import Reader
 from typegen._text import estimate_tokens, first_sentence, prose
 from typegen._types import Shape, Type
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from typegen._json import JsonValue
+    from typegen._nodes import Node
     from typegen._tool import Tool
 
 DEFAULT_TOKEN_BUDGET = 200  # five such declarations make an answer of about 1,000 tokens
@@ -63,7 +66,7 @@ def declare(
 
 
 def unfold(tool: Tool, *, identifier: str, stub: str, token_budget: int | None = DETAIL_TOKEN_BUDGET) -> str | None:
-    """Return the type that ``stub`` stands for in the default declaration of ``tool``, or ``None`` if it has none such."""
+    """Return the type that ``stub`` stands for in the default declaration of ``tool``; ``None`` if it has no such stub."""
     sketch = _Sketch(tool, identifier, DEFAULT_TOKEN_BUDGET, None, has_output=True)
     sketch.finish()
     node = next((node for node in sketch.printer.nodes if node.name == stub and node.body is None), None)
@@ -81,7 +84,7 @@ def _declare(tool: Tool, identifier: str, budget: int | None, depth: int | None,
 
 
 def _type_text(later: Mapping[str, JsonValue] | bool | Type, name: str, reader: Reader, budget: int | None) -> str:
-    printer = Printer(taken=(name,))
+    printer = Printer()
     text = printer.text(later, name, reader)
     limit = MAX_TOKENS if budget is None else budget
     waiting = printer.marks_in(text)
@@ -97,7 +100,7 @@ def _type_text(later: Mapping[str, JsonValue] | bool | Type, name: str, reader: 
         node.body, node.cost = body, cost
         used += cost
         waiting.extend(printer.marks_in(body))
-    (text,), types, _folded = printer.resolve([text])
+    (text,), types, _folded = resolve(printer.nodes, [text], (name,))
     return "\n".join([f"type {name} = {text}", *types])
 
 
@@ -199,7 +202,7 @@ class _Sketch:
                     break
 
     def _declaration(self) -> Declaration:
-        (arguments, result), types, folded = self.printer.resolve([self.input, self.output])
+        (arguments, result), types, folded = resolve(self.printer.nodes, [self.input, self.output])
         signature = signature_of(self.tool, self.identifier, arguments, result if self.has_output else None)
         if self.has_output and self.tool.is_output_learned:
             signature += " // learned from results"

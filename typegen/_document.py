@@ -26,7 +26,7 @@ class Document:
 
     def resolve(
         self, reference: str, resource: Mapping[str, JsonValue]
-    ) -> tuple[JsonValue, Mapping[str, JsonValue]] | None:
+    ) -> tuple[Mapping[str, JsonValue] | JsonValue, Mapping[str, JsonValue]] | None:
         """Return what ``reference`` means inside ``resource``, with the resource it lies in; ``None`` if not here."""
         address, _, fragment = reference.partition("#")
         if address:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from typegen._assembly import merge, resolve
 from typegen._declare import signature_of
-from typegen._printer import Docs, Printer
+from typegen._notes import Docs
+from typegen._printer import Printer
 from typegen._reader import Reader
 from typegen._text import estimate_tokens, prose
 
@@ -36,7 +38,7 @@ def declare_module(tools: Iterable[tuple[str, Tool]], *, namespace: str = "codem
             printer.text(tool.output_schema, "result", Reader(tool.output_schema or {})) if has_output else "unknown"
         )
     _show_all(printer, roots, docs)
-    texts, types, folded = printer.resolve(printer.merge(roots))
+    texts, types, folded = resolve(printer.nodes, merge(printer.nodes, roots))
     methods = []
     for at, (identifier, tool) in enumerate(listed):
         summary = prose(tool.description or tool.title or "", _MAX_DESCRIPTION_CHARS)

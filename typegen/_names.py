@@ -22,18 +22,17 @@ _HASH_STEP = 6  # hex digits; more are added, six at a time, until the names dif
 _UNSAFE = re.compile(r"[^A-Za-z0-9_]+")
 _SEPARATORS = re.compile(r"[\W_]+")
 
-RESERVED_WORDS = frozenset(
-    # ECMAScript keywords, future reserved words and literals (ECMA-262, 12.7.2), strict mode included: a method of
-    # this name could not be taken out of the namespace by destructuring.
-    "await break case catch class const continue debugger default delete do else enum export extends false finally for "
-    "function if implements import in instanceof interface let new null package private protected public return static "
-    "super switch this throw true try typeof var void while with yield arguments eval async of undefined NaN Infinity "
-    # What a namespace object means by these is not a tool.
-    "then toJSON constructor prototype __proto__ __defineGetter__ __defineSetter__ __lookupGetter__ "
-    "__lookupSetter__ hasOwnProperty isPrototypeOf propertyIsEnumerable toLocaleString toString valueOf "
-    # The namespace's own methods (engine).
-    "raw search describe servers emit result".split()
-)
+_RESERVED = """
+await break case catch class const continue debugger default delete do else enum export extends false finally for
+function if implements import in instanceof interface let new null package private protected public return static super
+switch this throw true try typeof var void while with yield arguments eval async of undefined NaN Infinity
+then toJSON constructor prototype __proto__ __defineGetter__ __defineSetter__ __lookupGetter__ __lookupSetter__
+hasOwnProperty isPrototypeOf propertyIsEnumerable toLocaleString toString valueOf
+raw search describe servers emit result
+"""
+# ECMAScript's words (ECMA-262, 12.7.2): a method so called could not be taken out of the namespace by destructuring.
+# Then what objects and promises mean by a name, and the namespace's own methods.
+RESERVED_WORDS = frozenset(_RESERVED.split())
 """Names that no tool gets; ``_`` is added."""
 
 

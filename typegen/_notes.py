@@ -2,19 +2,48 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from typegen._text import compact_json, first_sentence, prose
+from typegen._text import compact_json, first_sentence, in_comment, prose
+from typegen._types import Combined, Scoped
 
 if TYPE_CHECKING:
     from typegen._json import JsonValue
+    from typegen._types import Later, Member
+
+_WORD = re.compile(r"[A-Za-z0-9]+")
+_HUMP = re.compile(r"([a-z0-9])([A-Z])")
 
 MAX_DEFAULT_CHARS = 40
 MAX_PATTERN_CHARS = 60
 
 # The type already says it, or it says nothing to someone who writes JSON.
 _SILENT_FORMATS = frozenset({"int32", "int64", "float", "double", "number", "integer", "string", "decimal", "any"})
+
+
+class Docs:
+    """How much of a member's documentation is printed."""
+
+    __slots__ = ("is_jsdoc", "is_whole", "max_chars")
+
+    def __init__(self, max_chars: int, *, is_whole: bool = False, is_jsdoc: bool = False) -> None:
+        self.max_chars = max_chars
+        self.is_whole = is_whole
+        self.is_jsdoc = is_jsdoc
+
+    def note(self, member: Member) -> str:
+        """Return what is said beside ``member``; empty when there is nothing worth a reader's time."""
+        schema = _schema_of(member.type)
+        if schema is None:
+            return ""
+        found = facts(schema)
+        said = description(schema, self.max_chars, is_whole=self.is_whole) if self.max_chars else ""
+        if said and not self.is_whole and _repeats(said, member.name):
+            said = ""
+        note = in_comment(f"{said} ({found})" if said and found else said or found)
+        return f"{note} @deprecated" if self.is_jsdoc and schema.get("deprecated") is True else note
 
 
 def facts(schema: object) -> str:
@@ -44,25 +73,27 @@ def description(schema: object, max_chars: int, *, is_whole: bool = False) -> st
     return prose(text, max_chars) if is_whole else first_sentence(text, max_chars)
 
 
+def _repeats(said: str, name: str) -> bool:
+    """Say whether a description has no word that the name lacks: ``owner: string // The owner``."""
+    words = {word.lower().rstrip("s") for word in _WORD.findall(said)}
+    known = {word.lower().rstrip("s") for word in _WORD.findall(_HUMP.sub(r"\1 \2", name.replace("_", " ")))}
+    return words <= known | {"the", "a", "an", "of", "to", "for", "thi", "your"}
+
+
+def _schema_of(later: Later) -> Mapping[str, JsonValue] | None:
+    while isinstance(later, Scoped | Combined):
+        later = later.schema if isinstance(later, Scoped) else later.parts[0]
+    return later if isinstance(later, Mapping) else None
+
+
 def _own_facts(schema: Mapping[str, JsonValue]) -> list[str]:
-    found = []
-    if schema.get("deprecated") is True:
-        found.append("deprecated")
-    name = schema.get("format")
-    if isinstance(name, str) and name and name not in _SILENT_FORMATS:
-        found.append(prose(name, 40))
-    encoding = schema.get("contentEncoding")
-    if isinstance(encoding, str):
-        found.append(prose(encoding, 20))
-    found.extend(
-        text
-        for text in (
-            _between(schema, "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
-            _counted(schema, "minLength", "maxLength", "chars"),
-            _counted(schema, "minItems", "maxItems", "items"),
-            _counted(schema, "minProperties", "maxProperties", "keys"),
-        )
-        if text
+    found = ["deprecated"] if schema.get("deprecated") is True else []
+    found += _format(schema)
+    found += (
+        _between(schema, "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
+        _counted(schema, "minLength", "maxLength", "chars"),
+        _counted(schema, "minItems", "maxItems", "items"),
+        _counted(schema, "minProperties", "maxProperties", "keys"),
     )
     step = _number(schema.get("multipleOf"))
     if step is not None and step != "1":
@@ -72,24 +103,30 @@ def _own_facts(schema: Mapping[str, JsonValue]) -> list[str]:
     pattern = schema.get("pattern")
     if isinstance(pattern, str) and len(pattern) <= MAX_PATTERN_CHARS:
         found.append(f"/{prose(pattern, MAX_PATTERN_CHARS)}/")
+    found.append(_default(schema) or _example(schema))
+    return [fact for fact in found if fact]
+
+
+def _format(schema: Mapping[str, JsonValue]) -> list[str]:
+    names = [schema.get("format"), schema.get("contentEncoding")]
+    return [prose(name, 40) for name in names if isinstance(name, str) and name not in _SILENT_FORMATS]
+
+
+def _default(schema: Mapping[str, JsonValue]) -> str:
     default = schema.get("default")
-    if default is not None and default not in ("", [], {}):
-        text = compact_json(default, MAX_DEFAULT_CHARS)
-        if text:
-            found.append(f"default {text}")
-    if "enum" not in schema and "default" not in schema:
-        example = _example(schema)
-        if example:
-            found.append(f"e.g. {example}")
-    return found
+    if default is None or default in ("", [], {}):
+        return ""
+    text = compact_json(default, MAX_DEFAULT_CHARS)
+    return f"default {text}" if text else ""
 
 
-def _example(schema: Mapping[str, JsonValue]) -> str | None:
+def _example(schema: Mapping[str, JsonValue]) -> str:
+    if "enum" in schema or "default" in schema:
+        return ""
     examples = schema.get("examples")
-    if isinstance(examples, list) and examples:
-        return compact_json(examples[0], MAX_DEFAULT_CHARS)
-    example = schema.get("example")
-    return None if example is None else compact_json(example, MAX_DEFAULT_CHARS)
+    example = examples[0] if isinstance(examples, list) and examples else schema.get("example")
+    text = None if example is None else compact_json(example, MAX_DEFAULT_CHARS)
+    return f"e.g. {text}" if text else ""
 
 
 def _between(schema: Mapping[str, JsonValue], low: str, high: str, above: str, below: str) -> str:

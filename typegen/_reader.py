@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from typegen._algebra import accepts_object, intersection, union
 from typegen._document import Document
 from typegen._text import scalar_literal, string_literal
 from typegen._types import (
@@ -25,6 +26,7 @@ from typegen._types import (
     AllOf,
     AnyOf,
     Atom,
+    Combined,
     Enum,
     Index,
     Later,
@@ -34,9 +36,6 @@ from typegen._types import (
     Shape,
     TupleOf,
     Type,
-    accepts_object,
-    intersection,
-    union,
 )
 
 if TYPE_CHECKING:
@@ -64,6 +63,7 @@ _SIMPLE: dict[str, Type] = {
     "bool": BOOLEAN,
     "none": NULL,
 }
+_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 _OBJECT_NAMES = frozenset({"object", "dict", "map"})
 _ARRAY_NAMES = frozenset({"array", "list"})
 _OBJECT_KEYWORDS = ("properties", "additionalProperties", "patternProperties", "propertyNames", "required")
@@ -91,6 +91,10 @@ class Reader:
 
     def read(self, later: Later) -> Type:
         """Return the type of a schema; what is already a type is returned as it is."""
+        if isinstance(later, Mapping):
+            return self._remembered(later) if later else UNKNOWN
+        if isinstance(later, Combined):
+            return self._remembered(later)
         if isinstance(later, Scoped):
             outer, self._resource = self._resource, later.resource
             try:
@@ -99,10 +103,9 @@ class Reader:
                 self._resource = outer
         if isinstance(later, tuple):
             return later
-        if later is False:
-            return NEVER
-        if not isinstance(later, Mapping) or not later:
-            return UNKNOWN
+        return NEVER if later is False else UNKNOWN
+
+    def _remembered(self, later: Mapping[str, JsonValue] | Combined) -> Type:
         key = id(later)
         known = self._known.get(key)
         if known is not None:
@@ -112,7 +115,10 @@ class Reader:
         self._read += 1
         self._active.add(key)
         try:
-            result = self._schema(later)
+            if isinstance(later, Combined):
+                result = intersection([self.read(part) for part in later.parts])
+            else:
+                result = self._schema(later)
         finally:
             self._active.discard(key)
         self._known[key] = (later, result)
@@ -124,10 +130,7 @@ class Reader:
             if isinstance(name, str) and not name.startswith("#"):
                 return self.read(Scoped(dict(schema, **{"$id": None}), schema))
         own, is_implied = self._own(schema)
-        parts: list[Type] = []
-        for keyword in ("$ref", "$dynamicRef", "$recursiveRef"):
-            if keyword in schema:
-                parts.append(self._reference(schema[keyword]))
+        parts = [self._reference(schema[keyword]) for keyword in _REFERENCES if keyword in schema]
         branches = schema.get("allOf")
         if isinstance(branches, list):
             parts.extend(self.read(self._later(branch)) for branch in branches[:MAX_BRANCHES])
@@ -191,23 +194,25 @@ class Reader:
 
     def _own(self, schema: Mapping[str, JsonValue]) -> tuple[Type, bool]:
         """Return the type that the schema's own keywords give, and whether it is only implied by them."""
-        names = schema.get("type")
-        if isinstance(names, str):
-            names = [names]
-        if "const" in schema:
-            return self._allowed([schema["const"]], names), False
-        values = schema.get("enum")
+        stated = schema.get("type")
+        names: list[JsonValue] | None = (
+            [stated] if isinstance(stated, str) else stated if isinstance(stated, list) else None
+        )
+        values = [schema["const"]] if "const" in schema else schema.get("enum")
         if isinstance(values, list):
             return self._allowed(values, names), False
-        if isinstance(names, list):
+        if names is not None:
             return union(self._named(name, schema) for name in names[:MAX_BRANCHES]), False
-        if isinstance(names, Mapping):
-            return self.read(self._later(names)), False
+        if isinstance(stated, Mapping):
+            return self.read(self._later(stated)), False
+        return self._implied(schema), True
+
+    def _implied(self, schema: Mapping[str, JsonValue]) -> Type:
         if any(keyword in schema for keyword in _OBJECT_KEYWORDS):
-            return self._object(schema), True
+            return self._object(schema)
         if any(keyword in schema for keyword in _ARRAY_KEYWORDS):
-            return self._array(schema), True
-        return UNKNOWN, True
+            return self._array(schema)
+        return UNKNOWN
 
     def _named(self, name: JsonValue, schema: Mapping[str, JsonValue]) -> Type:
         if isinstance(name, Mapping):  # draft 3 allowed schemas here
@@ -220,9 +225,9 @@ class Reader:
             return self._array(schema)
         return _SIMPLE.get(name) or _SIMPLE.get(name.lower(), UNKNOWN)
 
-    def _allowed(self, values: list[JsonValue], names: JsonValue) -> Type:
-        kinds = [name for name in names if isinstance(name, str)] if isinstance(names, list) else None
-        if kinds is not None:
+    def _allowed(self, values: list[JsonValue], names: list[JsonValue] | None) -> Type:
+        if names is not None:
+            kinds = [name for name in names if isinstance(name, str)]
             values = [value for value in values if any(_is_a(value, kind) for kind in kinds)]
         if len(values) > MAX_LITERALS:
             return union(dict.fromkeys(_kind_of(value) for value in values))
@@ -230,8 +235,9 @@ class Reader:
 
     def _object(self, schema: Mapping[str, JsonValue]) -> Type:
         properties = schema.get("properties")
-        names = schema.get("required")
-        required = {name for name in names if isinstance(name, str)} if isinstance(names, list) else set()
+        listed = schema.get("required")
+        names = [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
+        required = set(names)
         members: list[Member] = []
         if isinstance(properties, Mapping):
             for name, value in properties.items():
@@ -240,12 +246,10 @@ class Reader:
                 is_required = name in required or (isinstance(value, Mapping) and value.get("required") is True)
                 members.append(Member(name, self._later(value), is_required))
         indexes = self._indexes(schema)
-        if required and len(required) > sum(member.is_required for member in members):
-            known = {member.name for member in members}
-            extra = indexes[0].type if len(indexes) == 1 and not indexes[0].is_mapped else UNKNOWN
-            mapped = bool(indexes) and indexes[0].is_mapped
-            if not mapped:
-                members.extend(Member(name, extra, True) for name in names if name in required - known)  # type: ignore[union-attr, misc, arg-type]
+        if not any(index.is_mapped for index in indexes):
+            others = required.difference(member.name for member in members) if required else ()
+            extra = indexes[0].type if indexes else UNKNOWN
+            members.extend(Member(name, extra, True) for name in dict.fromkeys(names) if name in others)
         if not members and not indexes:
             closed = schema.get("additionalProperties") is False
             indexes = (Index("string", NEVER),) if closed else ANY_OBJECT.indexes

@@ -39,6 +39,11 @@ def prose(text: str, max_chars: int) -> str:
     return f"{cut[: cut.rfind(' ')] if ' ' in cut[max_chars // 2 :] else cut}…"
 
 
+def in_comment(text: str) -> str:
+    """Return ``text``, put together from safe pieces, so that it does not end the comment it is put in."""
+    return text.replace("*/", "*\\/")
+
+
 def first_sentence(text: str, max_chars: int) -> str:
     """Return the first sentence of ``text``, made safe as ``prose`` does."""
     text = text[: max_chars * 8].strip()
@@ -74,7 +79,7 @@ def scalar_literal(value: JsonValue) -> str | None:
 
 
 def compact_json(value: JsonValue, max_chars: int) -> str | None:
-    """Return ``value`` as compact JSON that may stand in a comment, or ``None`` when it is longer than ``max_chars``."""
+    """Return ``value`` as JSON that may stand in a comment, or ``None`` when it is longer than ``max_chars``."""
     if isinstance(value, str) and len(value) > max_chars:
         return None
     if isinstance(value, dict | list) and len(value) > max_chars:
