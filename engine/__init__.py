@@ -6,11 +6,13 @@ from engine._answer import Answer
 from engine._call import Invoker, ToolCall
 from engine._catalog import Catalog, CatalogTool, ServerTools
 from engine._code_tool import code_tool, portal_instructions
+from engine._context_tools import execute_tool, query_tool
 from engine._engine import LOCAL_OWNER, Engine
 from engine._errors import CallError, EngineError, UnknownRunError, UpstreamError
 from engine._journal import KeptCall
 from engine._kept_runs import KeptRun, MemoryRunStore, RunStore
 from engine._limits import EngineLimits
+from engine._query import Detail
 from engine._records import CallFact, RunRecord
 from typegen import JsonObject, JsonValue
 
@@ -21,6 +23,7 @@ __all__ = [
     "CallFact",
     "Catalog",
     "CatalogTool",
+    "Detail",
     "Engine",
     "EngineError",
     "EngineLimits",
@@ -37,5 +40,7 @@ __all__ = [
     "UnknownRunError",
     "UpstreamError",
     "code_tool",
+    "execute_tool",
     "portal_instructions",
+    "query_tool",
 ]

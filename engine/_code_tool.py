@@ -42,7 +42,7 @@ def code_tool(server_ids: Iterable[str]) -> JsonObject:
     return {
         "name": "code",
         "title": "Run code over tools",
-        "description": _DESCRIPTION.format(servers=_named(sorted(server_ids))),
+        "description": _DESCRIPTION.format(servers=servers_named(sorted(server_ids))),
         "inputSchema": {
             "type": "object",
             "properties": {
@@ -62,13 +62,13 @@ def code_tool(server_ids: Iterable[str]) -> JsonObject:
 def portal_instructions(server_ids: Iterable[str]) -> str:
     """Return the server instructions of a portal in code mode: the workflow in a line."""
     return (
-        f"Tools of {_named(sorted(server_ids))} through one tool, code: write JavaScript, find tools with "
+        f"Tools of {servers_named(sorted(server_ids))} through one tool, code: write JavaScript, find tools with "
         "codemode.search(...), call them as codemode.<server>_<tool>({...}), return only what you need."
     )
 
 
-def _named(server_ids: list[str]) -> str:
-    """Name the servers within the budget, then how many more there are."""
+def servers_named(server_ids: list[str]) -> str:
+    """Name the servers in at most 100 tokens, then how many more there are."""
     named: list[str] = []
     room = _SERVER_NAMES_TOKENS
     for server_id in server_ids:

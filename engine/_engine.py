@@ -12,6 +12,7 @@ from engine._errors import CallError, UnknownRunError
 from engine._journal import Journal
 from engine._kept_runs import MemoryRunStore, new_run_id
 from engine._limits import EngineLimits
+from engine._query import query_tools
 from engine._run import Run
 from engine._source import program_text
 
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 
     from engine._answer import Answer
     from engine._call import Invoker
-    from engine._catalog import Catalog
+    from engine._catalog import Catalog, CatalogTool
     from engine._kept_runs import RunStore
+    from engine._query import Detail
     from engine._records import RunRecord
     from sandbox import Sandbox
     from typegen import JsonObject
@@ -87,6 +89,19 @@ class Engine:
         """
         run = await self._new_run(program_text(submitted), catalog, invoker, owner, resume)
         return await self._finish(_Task(run, run.execute(self._sandbox), on_end))
+
+    @staticmethod
+    def query(
+        query: str,
+        *,
+        catalog: Catalog,
+        server: str | None = None,
+        limit: int | None = None,
+        detail: Detail = "types",
+        name_of: Callable[[CatalogTool], str] | None = None,
+    ) -> str:
+        """Find tools, outside of any program; see ``query_tools``. Raises ``CallError``."""
+        return query_tools(catalog, query, server=server, limit=limit, detail=detail, name_of=name_of)
 
     async def execute(
         self,
