@@ -62,15 +62,6 @@ async def test_a_program_answers_as_its_page_says(
     assert block.output in {None, answer.text}
 
 
-@pytest.mark.parametrize("block", [block for block in blocks("js") if block.output is not None], ids=str)
-async def test_a_program_with_a_promised_answer_succeeds(
-    block: Block, run_program: Callable[[str], Awaitable[Answer]]
-) -> None:
-    answer = await run_program(block.text)
-
-    assert not answer.is_error
-
-
 @pytest.mark.parametrize("block", blocks("console"), ids=str)
 def test_a_session_prints_what_its_page_shows(block: Block, tmp_path: Path) -> None:
     """The lines after ``$`` are run one by one; both streams are shown, as in a terminal."""
