@@ -5,9 +5,10 @@ from __future__ import annotations
 import ipaddress
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
+
+from platformdirs import user_data_path
 
 from portal._errors import ConfigError
 from portal._server_config import ServerConfig, check_http_url, check_id
@@ -16,6 +17,7 @@ from portal._suggestion import listing, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from portal._secret import Secret
 
@@ -128,7 +130,7 @@ class Config:
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     retention: RetentionConfig = field(default_factory=RetentionConfig)
     store: Secret | None = None  # it may hold a password
-    data_dir: Path = field(default_factory=lambda: Path.home() / ".local" / "share" / "portico")
+    data_dir: Path = field(default_factory=lambda: user_data_path("portico", appauthor=False))
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65_535:

@@ -84,8 +84,10 @@ def process_settings(environ: Mapping[str, str], *, host: str | None, port: int 
     data_home = Path(environ.get("XDG_DATA_HOME", ""))
     if environ.get("PORTICO_DATA_DIR"):
         settings["data_dir"] = Path(environ["PORTICO_DATA_DIR"]).expanduser().absolute()
-    elif data_home.is_absolute():  # the specification has a relative path ignored
+    elif data_home.is_absolute():
         settings["data_dir"] = data_home / "portico"
+    elif data_home.parts:  # the specification has a relative path ignored
+        settings["data_dir"] = Path.home() / ".local" / "share" / "portico"
     return settings
 
 

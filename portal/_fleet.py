@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -13,12 +14,13 @@ from portal._errors import UpstreamUnavailable
 from portal._upstream import ServerStatus, Upstream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
     from anyio.abc import TaskGroup
 
+    from portal._json import JsonValue
     from portal._server_config import ServerConfig, Session
 
 logger = logging.getLogger("portico.upstream")
@@ -43,15 +45,25 @@ class Caller:
 class Fleet:
     """The upstreams. ``async with`` starts an owner task for each and returns at once, whatever state they are in.
 
-    ``on_change`` is called whenever a status or a tool list changed; ``generation`` counts those times.
+    ``on_change`` is called whenever a status or a tool list changed; ``generation`` counts those times. ``keep`` gets
+    what a server listed, for ``restore`` at the next start.
     """
 
-    def __init__(self, servers: Iterable[ServerConfig], *, on_change: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        servers: Iterable[ServerConfig],
+        *,
+        on_change: Callable[[], None] = lambda: None,
+        keep: Callable[[ServerConfig, Sequence[JsonValue]], Awaitable[None]] | None = None,
+    ) -> None:
         self.generation = 0
         self._on_change = on_change
         self._configs = {config.id: config for config in servers if config.enabled}
         self._primary = {
-            server_id: Upstream(config, on_change=self._changed) for server_id, config in self._configs.items()
+            server_id: Upstream(
+                config, on_change=self._changed, keep=partial(keep, config) if keep is not None else None
+            )
+            for server_id, config in self._configs.items()
         }
         self._own: dict[tuple[str, str], Upstream] = {}
         self._tasks: TaskGroup | None = None
@@ -84,6 +96,12 @@ class Fleet:
     def server_ids(self) -> tuple[str, ...]:
         """The ids of the servers that are enabled, in the order of the configuration."""
         return tuple(self._primary)
+
+    def restore(self, definitions: Mapping[str, Iterable[JsonValue]]) -> None:
+        """Offer the tools that the servers listed at an earlier start until they list their own."""
+        for server_id, upstream in self._primary.items():
+            if server_id in definitions:
+                upstream.restore(definitions[server_id])
 
     def status(self) -> tuple[ServerStatus, ...]:
         """How each server is, in the order of the configuration."""

@@ -12,7 +12,7 @@ from mcp_types import SERVER_INFO_META_KEY
 from engine import ToolCall, UpstreamError
 from portal._errors import UpstreamFailure, UpstreamMisbehaved, UpstreamRefused, UpstreamTimeout
 from portal._own_tools import OWN_ANSWERS, OWN_SERVER_ID
-from portal._records import CallRecord, write_call
+from portal._records import CallRecord
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from portal._config import PortalConfig
     from portal._fleet import Caller, Fleet
     from portal._json import JsonObject, JsonValue
-    from portal._records import CallStatus
+    from portal._records import CallStatus, Recorder
 
 OF_THE_EXCHANGE: Final = frozenset({"resultType", SERVER_INFO_META_KEY})
 """Fields of MCP 2026-07-28 that speak of the exchange between two parties; towards the next one they are made anew."""
@@ -32,8 +32,9 @@ OF_THE_EXCHANGE: Final = frozenset({"resultType", SERVER_INFO_META_KEY})
 class PortalInvoker:
     """Makes the calls of one caller of one portal. An ``engine.Invoker``."""
 
-    def __init__(self, *, portal: PortalConfig, fleet: Fleet, caller: Caller) -> None:
+    def __init__(self, *, portal: PortalConfig, fleet: Fleet, recorder: Recorder, caller: Caller) -> None:
         self._portal = portal
+        self._recorder = recorder
         self._fleet = fleet
         self._caller = caller
 
@@ -76,7 +77,7 @@ class PortalInvoker:
         else:
             return result
         finally:
-            write_call(
+            self._recorder.write_call(
                 CallRecord(
                     user=self._caller.user,
                     portal=self._portal.id,

@@ -13,9 +13,12 @@ from engine import Engine, EngineLimits
 from portal._config import DEFAULT_PORTAL
 from portal._fleet import Caller, Fleet
 from portal._http import HttpFace
+from portal._kept_tools import KeptTools
+from portal._records import Recorder
 from portal._redaction import Redactor, redacted_logs
 from portal._serve import listen, serve_app
 from portal._server import LOCAL_USER, ServedPortal
+from portal.store import Store
 from sandbox import Limits, Sandbox, SandboxConfig
 
 if TYPE_CHECKING:
@@ -38,12 +41,15 @@ ANNOUNCE_S: Final = 1.0
 class Portal:
     """Everything that one configuration describes, running while ``async with`` is open.
 
-    Entering waits for no upstream. Without ``sandbox`` the portal opens one of its own. Enter and leave in one task.
+    Entering waits for no upstream. It opens the store and raises ``StoreError`` when that cannot be used. Without
+    ``sandbox`` the portal opens one of its own. Enter and leave in one task.
     """
 
     def __init__(self, config: Config, *, sandbox: Sandbox | None = None) -> None:
         self.config = config
-        self.fleet = Fleet(config.servers, on_change=self._on_change)
+        self.store = Store(config.store_url, retention=config.retention, secrets=config.secrets())
+        self._kept_tools = KeptTools(self.store.catalogs)
+        self.fleet = Fleet(config.servers, on_change=self._on_change, keep=self._kept_tools.keep)
         self._sandbox = sandbox
         self._stack = AsyncExitStack()
         self._servers: dict[str, ServedPortal] = {}
@@ -55,15 +61,19 @@ class Portal:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             stack.enter_context(redacted_logs(Redactor(self.config.secrets())))
+            # First, so that it is closed last: what ends at the stop is recorded too.
+            await stack.enter_async_context(self.store)
+            self.fleet.restore(await self._kept_tools.load(self.config.servers))
             sandbox = self._sandbox
             if sandbox is None:
                 sandbox = await stack.enter_async_context(Sandbox(_sandbox_config(self.config)))
             await stack.enter_async_context(self.fleet)
             # After the fleet, so that runs in the background end before the upstreams that they call are closed.
-            engine = Engine(sandbox, limits=_engine_limits(self.config.limits))
+            engine = Engine(sandbox, limits=_engine_limits(self.config.limits), store=self.store.runs)
             self._engine = await stack.enter_async_context(engine)
+            recorder = Recorder(self.store.records)
             self._servers = {
-                portal.id: ServedPortal(config=portal, fleet=self.fleet, engine=engine)
+                portal.id: ServedPortal(config=portal, fleet=self.fleet, engine=engine, recorder=recorder)
                 for portal in self.config.portals
             }
             self._face = HttpFace(self.config, self._servers, is_ready=lambda: not self._is_closed)

@@ -1,4 +1,4 @@
-"""One structured record for every call that leaves through the invoker and for every run; a log line each.
+"""One structured record for every call that leaves through the invoker and for every run: a log line each, and a row.
 
 Arguments and results are not in them.
 """
@@ -14,6 +14,7 @@ import orjson
 
 if TYPE_CHECKING:
     from portal._json import JsonObject
+    from portal.store import Records
 
 LOGGER: Final = logging.getLogger("portico.records")
 
@@ -40,14 +41,24 @@ class CallRecord:
     time: float = field(default_factory=time.time)
 
 
-def write_call(record: CallRecord) -> None:
-    """Write the record of one call."""
-    _write("call", asdict(record))
+class Recorder:
+    """Writes each record to the log at once, and notes it for the store, which takes it a moment later."""
 
+    def __init__(self, stored: Records | None = None) -> None:
+        self._stored = stored
 
-def write_run(record: JsonObject, *, user: str, portal: str) -> None:
-    """Write the record of one run, as the engine describes it."""
-    _write("run", {"time": time.time(), "user": user, "portal": portal, **record})
+    def write_call(self, record: CallRecord) -> None:
+        """Write the record of one call."""
+        _write("call", asdict(record))
+        if self._stored is not None:
+            self._stored.note_call(record)
+
+    def write_run(self, record: JsonObject, *, user: str, portal: str) -> None:
+        """Write the record of one run, as the engine describes it."""
+        fields: JsonObject = {"time": time.time(), "user": user, "portal": portal, **record}
+        _write("run", fields)
+        if self._stored is not None:
+            self._stored.note_run(fields)
 
 
 def _write(kind: str, fields: JsonObject) -> None:

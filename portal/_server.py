@@ -28,7 +28,6 @@ from portal._fleet import Caller
 from portal._invoker import PortalInvoker
 from portal._listing import Listing
 from portal._modes import Mode
-from portal._records import write_run
 from portal._version import VERSION
 
 if TYPE_CHECKING:
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from portal._config import PortalConfig
     from portal._fleet import Fleet
     from portal._json import JsonObject, JsonValue
+    from portal._records import Recorder
 
     Context = ServerRequestContext[dict[str, Any], Any]
 
@@ -73,10 +73,11 @@ class _Request:
 class ServedPortal:
     """One portal as an MCP server, for every client and every protocol version at once. ``server`` is the SDK's."""
 
-    def __init__(self, *, config: PortalConfig, fleet: Fleet, engine: Engine) -> None:
+    def __init__(self, *, config: PortalConfig, fleet: Fleet, engine: Engine, recorder: Recorder) -> None:
         self._config = config
         self._fleet = fleet
         self._engine = engine
+        self._recorder = recorder
         self._listing: Listing | None = None
         self._generation = -1
         self._bus = InMemorySubscriptionBus()
@@ -103,7 +104,7 @@ class ServedPortal:
 
     def invoker(self, caller: Caller) -> PortalInvoker:
         """Return the function through which the calls of ``caller`` leave."""
-        return PortalInvoker(portal=self._config, fleet=self._fleet, caller=caller)
+        return PortalInvoker(portal=self._config, fleet=self._fleet, recorder=self._recorder, caller=caller)
 
     async def announce_tools(self) -> None:
         """Tell the connected clients that the list of tools changed, in the way of each protocol version."""
@@ -204,7 +205,7 @@ class ServedPortal:
                 invoker=self.invoker(caller),
                 owner=f"{portal_id}/{caller.user}",
                 resume=resume,
-                on_end=lambda run: write_run(run.as_json(), user=caller.user, portal=portal_id),
+                on_end=lambda run: self._recorder.write_run(run.as_json(), user=caller.user, portal=portal_id),
             )
         except UnknownRunError as error:
             return _error_result(f"Not run: {error}.")

@@ -19,7 +19,7 @@ from portal._upstream_session import SessionLost
 from portal._upstream_tool import read_tools
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from mcp.shared.dispatcher import ProgressFnT
 
@@ -66,15 +66,23 @@ class Upstream:
     """A connection to one upstream. ``run`` is its owner: the session lives and dies in the task that awaits it.
 
     ``tools`` are those of the last sync, kept while the upstream is away. ``on_change`` is called, in that task,
-    whenever ``status`` or ``tools`` changed.
+    whenever ``status`` or ``tools`` changed; ``keep`` gets what was listed, for ``restore`` at the next start.
     """
 
-    def __init__(self, config: ServerConfig, *, on_change: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        config: ServerConfig,
+        *,
+        on_change: Callable[[], None] = lambda: None,
+        keep: Callable[[Sequence[JsonValue]], Awaitable[None]] | None = None,
+    ) -> None:
         self.config = config
         self.tools: Mapping[str, UpstreamTool] = {}
         self.last_used = time.monotonic()
         self._redactor = Redactor(secret for secret in config.secrets() if len(secret) >= MIN_REDACTED_CHARS)
         self._on_change = on_change
+        self._keep = keep
+        self._listed: Sequence[JsonValue] = ()
         self._session: UpstreamSession | None = None
         self._status: Status = "waiting"
         self._cause: str | None = None
@@ -102,6 +110,10 @@ class Upstream:
             retryable=self._is_retryable,
             protocol_version=self._version,
         )
+
+    def restore(self, definitions: Iterable[JsonValue]) -> None:
+        """Offer the tools of an earlier start until the upstream lists its own."""
+        self._offer(definitions)
 
     async def run(self) -> None:
         """Keep a session open until ``stop``; never raises what an upstream does."""
@@ -222,12 +234,17 @@ class Upstream:
 
     async def _sync(self, session: UpstreamSession) -> None:
         timeout_s = self.config.call_timeout_s
-        listed = await session.list_tools(timeout_s=timeout_s) if session.has_tools else []
-        self.tools = {tool.name: tool for tool in read_tools(listed, upstream=self.config.id)}
+        self._listed = await session.list_tools(timeout_s=timeout_s) if session.has_tools else []
+        self._offer(self._listed)
+
+    def _offer(self, definitions: Iterable[JsonValue]) -> None:
+        self.tools = {tool.name: tool for tool in read_tools(definitions, upstream=self.config.id)}
 
     async def _keep_synced(self, session: UpstreamSession) -> None:
         """List the tools again whenever something changed; announcements that come meanwhile are taken together."""
         while True:
+            if self._keep is not None:
+                await self._keep(self._listed)
             await self._dirty.wait()
             self._dirty = anyio.Event()
             try:

