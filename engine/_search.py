@@ -54,13 +54,17 @@ _QUERY_WORDS_MAX = 200
 
 @dataclass(slots=True)
 class _Posting:
-    """Where one word occurs: documents, how much each is about it, and what share of some of their names it is."""
+    """Where one word occurs: documents, what each gains by it, and what share of some of their names it is."""
 
     numbers: array[int]
-    strengths: array[float]
+    gains: array[float]
     rarity: float
     named: array[int]
     shares: array[float]
+
+
+_Gain = tuple[int, float]
+"""A document and what it gains."""
 
 
 class SearchIndex:
@@ -77,10 +81,11 @@ class SearchIndex:
                 numbers, strengths = weighed[word]
                 numbers.append(number)
                 strengths.append(weight / (weight + _K1))
-        self._postings = {
-            word: _Posting(numbers, strengths, _rarity(len(numbers), self._size), array("I"), array("f"))
-            for word, (numbers, strengths) in weighed.items()
-        }
+        self._postings: dict[str, _Posting] = {}
+        for word, (numbers, strengths) in weighed.items():
+            rarity = _rarity(len(numbers), self._size)
+            gains = array("f", (rarity * strength for strength in strengths))
+            self._postings[word] = _Posting(numbers, gains, rarity, array("I"), array("f"))
         for number, fields in enumerate(stemmed):
             words = [self._postings[word] for word in set(fields[0])]
             whole = sum(posting.rarity for posting in words)
@@ -95,9 +100,7 @@ class SearchIndex:
         """
         asked = list(islice(words(query), _QUERY_WORDS_MAX))
         stems = _content(asked)
-        scores: dict[int, float] = defaultdict(float)
-        cover: dict[int, float] = defaultdict(float)
-        shares: dict[int, float] = defaultdict(float)
+        scores, cover, shares = ([0.0] * self._size for _ in range(3))
         whole = 0.0
         for word in dict.fromkeys(stems):
             weight = _FILLER if word in FILLERS else _NUMBER if word.isdigit() else 1.0
@@ -105,30 +108,28 @@ class SearchIndex:
             rarity = weight * (posting.rarity if posting else self._unknown)
             whole += rarity
             gains, named, certainty = self._matches(word, stems)
-            for number, gain in gains.items():
+            for number, gain in gains:
                 scores[number] += weight * gain
                 cover[number] += rarity * certainty
-            for number, share in named.items():
+            for number, share in named:
                 shares[number] += share
-        if not scores:
-            return []
         self._add_exact(asked, stems, scores)
         enough = _FLOOR * min(whole, _FLOOR_WORDS * self._unknown)
         ranked = []
         is_answered = False
-        for number, score in scores.items():
-            if accepts is not None and not accepts(number):
+        for number, covers in enumerate(cover):
+            if not covers or (accepts is not None and not accepts(number)):
                 continue
-            covered = cover[number] / whole
-            final = score * (1 - _QUERY_COVER + _QUERY_COVER * covered) * (1 + _NAME_COVER * shares.get(number, 0.0))
-            is_answered = is_answered or final >= enough or covered >= _COVERED
+            covered = covers / whole
+            final = scores[number] * (1 - _QUERY_COVER + _QUERY_COVER * covered) * (1 + _NAME_COVER * shares[number])
             if final >= enough * _TAIL or covered >= _COVERED:
                 ranked.append((-final, number))
+                is_answered = is_answered or final >= enough or covered >= _COVERED
         if not is_answered:
             return []
         return [number for _, number in nsmallest(len(ranked) if limit is None else limit, ranked)]
 
-    def _matches(self, word: str, asked: Sequence[str]) -> tuple[Mapping[int, float], Mapping[int, float], float]:
+    def _matches(self, word: str, asked: Sequence[str]) -> tuple[Iterable[_Gain], Iterable[_Gain], float]:
         """Return what each document gains by ``word``, the share of its name that the word is, and how sure that is.
 
         A document gains by the best of the word and what else may stand for it.
@@ -138,34 +139,32 @@ class SearchIndex:
         certainty = 1.0
         if posting is None and not others:
             others, certainty = self._guesses(word), _GUESS
-        gains: dict[int, float] = {}
-        named: dict[int, float] = {}
+        own: tuple[Iterable[_Gain], Iterable[_Gain]] = ((), ())
         if posting is not None:
-            rarity = posting.rarity
-            gains = {number: rarity * by for number, by in zip(posting.numbers, posting.strengths, strict=True)}
-            named = dict(zip(posting.named, posting.shares, strict=True))
+            own = (zip(posting.numbers, posting.gains, strict=True), zip(posting.named, posting.shares, strict=True))
+        if not others:
+            return *own, certainty
+        gains, named = dict(own[0]), dict(own[1])
         for other, factor in others.items():
             near = self._postings[other]
-            rarity = factor * (near.rarity if posting is None else min(near.rarity, posting.rarity))
-            for number, strength in zip(near.numbers, near.strengths, strict=True):
-                if rarity * strength > gains.get(number, 0.0):
-                    gains[number] = rarity * strength
+            damped = factor if posting is None else factor * min(1.0, posting.rarity / near.rarity)
+            for number, gain in zip(near.numbers, near.gains, strict=True):
+                if damped * gain > gains.get(number, 0.0):
+                    gains[number] = damped * gain
             for number, share in zip(near.named, near.shares, strict=True):
                 if factor * share > named.get(number, 0.0):
                     named[number] = factor * share
-        return gains, named, certainty
+        return gains.items(), named.items(), certainty
 
-    def _add_exact(self, words: Sequence[str], stems: Sequence[str], scores: dict[int, float]) -> None:
+    def _add_exact(self, words: Sequence[str], stems: Sequence[str], scores: list[float]) -> None:
         """Add what a document gains by words in their exact form, and by neighbours in its name."""
         bonuses = [(f"={word}", _STOP_WORD if word in STOP_WORDS else _EXACT) for word in dict.fromkeys(words)]
         bonuses += [(first + second, _PAIR) for first, second in dict.fromkeys(pairwise(stems))]
         for word, factor in bonuses:
             posting = self._postings.get(word)
             if posting is not None:
-                gain = factor * posting.rarity
-                for number, strength in zip(posting.numbers, posting.strengths, strict=True):
-                    if number in scores:
-                        scores[number] += gain * strength
+                for number, gain in zip(posting.numbers, posting.gains, strict=True):
+                    scores[number] += factor * gain
 
     def _guesses(self, word: str) -> dict[str, float]:
         """Return the words of names that an unknown ``word`` may abbreviate or misspell, each with its factor."""
