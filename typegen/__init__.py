@@ -2,7 +2,8 @@
 
 ``declare`` turns a tool into a compact method signature within a token budget; ``declare_module`` turns many into a
 module that ``tsc --strict`` accepts; ``type_of`` gives the type of one schema. ``assign_identifiers`` names tools so
-that each name maps back to one of them. Remote references are never fetched.
+that each name maps back to one of them. ``learn`` tells the type of results from results. Remote references are never
+fetched.
 """
 
 from typegen._declare import (
@@ -14,8 +15,10 @@ from typegen._declare import (
     unfold,
 )
 from typegen._json import JsonObject, JsonValue
+from typegen._learn import learn
 from typegen._module import declare_module
 from typegen._names import assign_identifiers, fold_name, identifier_for
+from typegen._result_shape import ResultShape
 from typegen._text import estimate_tokens
 from typegen._tool import Tool
 
@@ -25,6 +28,7 @@ __all__ = [
     "Declaration",
     "JsonObject",
     "JsonValue",
+    "ResultShape",
     "Tool",
     "assign_identifiers",
     "declare",
@@ -32,6 +36,7 @@ __all__ = [
     "estimate_tokens",
     "fold_name",
     "identifier_for",
+    "learn",
     "type_of",
     "unfold",
 ]
