@@ -34,7 +34,7 @@ _MAX_COMBINATIONS = 4_096  # alternatives that a compiler has to multiply out
 def union(parts: Iterable[Type]) -> Type:
     """Return the type that accepts what any of ``parts`` accepts; without repetitions, literals gathered."""
     flat: list[Type] = []
-    literals: dict[str, None] = {}
+    literals: dict[str, None] = {}  # in order, once each
     for part in parts:
         for one in part.parts if isinstance(part, AnyOf) else (part,):
             if isinstance(one, Enum):
@@ -51,8 +51,8 @@ def _joined(flat: list[Type], literals: dict[str, None]) -> Type:
         del literals["true"], literals["false"]
         flat = [one for one in flat if one is not BOOLEAN] + [BOOLEAN]
     if literals:
-        texts = tuple(literals)
-        flat.insert(0, Enum(texts) if len(texts) > 1 else Atom(texts[0]))
+        first, *others = literals
+        flat.insert(0, Enum((first, *others)) if others else Atom(first))
     if UNKNOWN in flat:
         # `unknown` accepts everything; shapes and literals beside it are kept, because they still tell what is meant.
         flat = [one for one in flat if not isinstance(one, Atom) or one.text[0] == '"']
@@ -179,9 +179,11 @@ def _chain(left: Type, right: Type) -> Type:
                 break
         else:
             shapes.append(part)
-    parts = (*shapes, *others)
+    parts = [*shapes, *others]
     return (
-        AllOf(parts, next((one.name for one in shapes if isinstance(one, Shape)), "")) if len(parts) > 1 else parts[0]
+        AllOf(tuple(parts), next((one.name for one in shapes if isinstance(one, Shape)), ""))
+        if len(parts) > 1
+        else parts[0]
     )
 
 

@@ -66,7 +66,7 @@ def declare(
 
 
 def unfold(tool: Tool, *, identifier: str, stub: str, token_budget: int | None = DETAIL_TOKEN_BUDGET) -> str | None:
-    """Return the type that ``stub`` stands for in the default declaration of ``tool``; ``None`` if it has no such stub."""
+    """Return the type behind a ``stub`` of the default declaration of ``tool``; ``None`` if it has no such stub."""
     sketch = _Sketch(tool, identifier, DEFAULT_TOKEN_BUDGET, None, has_output=True)
     sketch.finish()
     node = next((node for node in sketch.printer.nodes if node.name == stub and node.body is None), None)

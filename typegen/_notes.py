@@ -19,6 +19,32 @@ _HUMP = re.compile(r"([a-z0-9])([A-Z])")
 MAX_DEFAULT_CHARS = 40
 MAX_PATTERN_CHARS = 60
 
+_TELLING = frozenset(
+    {
+        "deprecated",
+        "format",
+        "contentEncoding",
+        "minimum",
+        "maximum",
+        "exclusiveMinimum",
+        "exclusiveMaximum",
+        "minLength",
+        "maxLength",
+        "minItems",
+        "maxItems",
+        "minProperties",
+        "maxProperties",
+        "multipleOf",
+        "uniqueItems",
+        "pattern",
+        "default",
+        "examples",
+        "example",
+        "anyOf",
+        "oneOf",
+        "items",
+    }
+)
 # The type already says it, or it says nothing to someone who writes JSON.
 _SILENT_FORMATS = frozenset({"int32", "int64", "float", "double", "number", "integer", "string", "decimal", "any"})
 
@@ -48,7 +74,7 @@ class Docs:
 
 def facts(schema: object) -> str:
     """Return the constraints of ``schema`` in a few words: ``1..100, default 30``. Empty when it has none."""
-    if not isinstance(schema, Mapping):
+    if not isinstance(schema, dict | Mapping) or _TELLING.isdisjoint(schema):
         return ""
     found = [*_own_facts(schema)]
     for keyword in ("anyOf", "oneOf"):  # `string | null` is mostly spelled as alternatives, the bounds inside

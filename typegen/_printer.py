@@ -4,9 +4,11 @@ Every object, large enum and intersection is a node. A node is printed with its 
 budget allows its text, and else it stays a name (a stub). A shown node that is used once stands where it is used; one
 that is used more often, or inside itself, becomes a ``type`` of its own, emitted once.
 
-Why the text looks as it does (o200k tokens, over the declarations of GitHub REST, AWS and real servers; see
-``tests/typegen/test_catalogues.py``): ``"a"|"b"`` is a fifth smaller than with spaces, ``Record<string, T>`` three tokens
-smaller than an index signature, a ``// note`` at the end of the line one token smaller than ``/* note */``.
+Why the text looks as it does, measured in o200k tokens over the default declarations of GitHub REST and of AWS:
+``"a" | "b"`` would cost 2.7 % and 1.3 % more than ``"a"|"b"``; ``/* note */`` 3.8 % and 4.3 % more than ``// note`` at
+the end of the line, and JSDoc before it 3.7 % and 4.3 %; ``Record<string, T>`` saves three tokens over an index
+signature. Leaving out every space would save 6.3 % and 2.2 %; they stay, because programs are written with them and the
+text is read by people too.
 """
 
 from __future__ import annotations
@@ -118,7 +120,7 @@ class Printer:
     # -- types ------------------------------------------------------------------------------------------------------
 
     def _text(self, later: Later, hint: str, reader: Reader) -> tuple[str, int]:  # noqa: PLR0911 - one for each kind of type
-        """Return the type as text and how loosely it binds: 0 a word, 1 a union, 2 an intersection, 3 one mark of either."""
+        """Return the type as text, and how loosely it binds: 0 a word, 1 a union, 2 an intersection, 3 one mark."""
         read = reader.read(later)
         if isinstance(read, Atom):
             return read.text, 0

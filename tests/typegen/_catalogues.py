@@ -17,9 +17,19 @@ from typing import Any
 from typegen import Tool
 
 Json = dict[str, Any]  # other people's documents, of a form that is known and not ours to type
+AnyJson = Any
 
 REPOSITORY = Path(__file__).parents[2]
 GITHUB = REPOSITORY / "node_modules/@octokit/openapi/generated/api.github.com.json"
+_AWS_SCALARS: dict[str, Json] = {
+    "blob": {"type": "string", "contentEncoding": "base64"},
+    "timestamp": {"type": "string", "format": "date-time"},
+    "boolean": {"type": "boolean"},
+    "integer": {"type": "integer"},
+    "long": {"type": "integer"},
+    "float": {"type": "number"},
+    "double": {"type": "number"},
+}
 AWS_SERVICES = ("ec2", "s3", "iam", "lambda", "rds", "dynamodb")
 
 
@@ -94,7 +104,7 @@ def _with_definitions(schema: Json, schemas: Json) -> Json:
     """Return the schema with what it refers to, at any distance, under ``$defs``."""
     found: Json = {}
 
-    def rewritten(node: Any) -> Any:
+    def rewritten(node: AnyJson) -> AnyJson:
         if isinstance(node, list):
             return [rewritten(item) for item in node]
         if not isinstance(node, dict):
@@ -140,28 +150,18 @@ def _aws_schema(reference: Json | None, shapes: Json) -> Json | None:
 
     def schema(name: str) -> Json:
         shape = shapes[name]
-        kind = shape["type"]
-        if kind == "structure":
-            result: Json = {
-                "type": "object",
-                "properties": {key: member(value) for key, value in shape["members"].items()},
-            }
-            if shape.get("required"):
-                result["required"] = shape["required"]
-            return result
-        if kind == "list":
-            return {"type": "array", "items": member(shape["member"])} | _bounds(shape, "Items")
-        if kind == "map":
-            return {"type": "object", "additionalProperties": member(shape["value"])}
-        if kind == "string":
-            return {"type": "string", **({"enum": shape["enum"]} if "enum" in shape else _bounds(shape, "Length"))}
-        if kind == "blob":
-            return {"type": "string", "contentEncoding": "base64"}
-        if kind == "timestamp":
-            return {"type": "string", "format": "date-time"}
-        if kind == "boolean":
-            return {"type": "boolean"}
-        return {"type": "integer" if kind in ("integer", "long") else "number"}
+        match shape["type"]:
+            case "structure":
+                properties = {key: member(value) for key, value in shape["members"].items()}
+                return {"type": "object", "properties": properties} | _required(shape)
+            case "list":
+                return {"type": "array", "items": member(shape["member"])} | _bounds(shape, "Items")
+            case "map":
+                return {"type": "object", "additionalProperties": member(shape["value"])}
+            case "string":
+                return {"type": "string"} | ({"enum": shape["enum"]} if "enum" in shape else _bounds(shape, "Length"))
+            case kind:
+                return _AWS_SCALARS[kind]
 
     def member(value: Json) -> Json:
         name = value["shape"]
@@ -175,6 +175,10 @@ def _aws_schema(reference: Json | None, shapes: Json) -> Json | None:
 
     root = schema(reference["shape"])
     return {**root, "$defs": found} if found else root
+
+
+def _required(shape: Json) -> Json:
+    return {"required": shape["required"]} if shape.get("required") else {}
 
 
 def _bounds(shape: Json, what: str) -> Json:

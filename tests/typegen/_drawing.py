@@ -45,7 +45,7 @@ DEFINITIONS: Json = {
         "items": False,
     },
 }
-# What a value is spoiled with. No object with unknown names: TypeScript's weak types refuse some that JSON Schema accepts.
+# What a value is spoiled with. No object with unknown names: TypeScript's weak types refuse some of those.
 _SPOILERS: tuple[Json, ...] = (None, True, 0, -1.5, "p", "zz", [], ["p"], [0, None], {})
 
 
@@ -106,7 +106,7 @@ def schemas(depth: int = 3) -> st.SearchStrategy[Json]:
 def objects(draw: st.DrawFn, inner: st.SearchStrategy[Json]) -> Json:
     properties = draw(st.dictionaries(st.sampled_from(NAMES), inner, min_size=1, max_size=4))
     required = draw(st.lists(st.sampled_from([*properties, "id"]), unique=True, max_size=2))
-    schema = {"type": draw(st.sampled_from(["object", "object", ["object", "null"]])), "properties": properties}
+    schema: Json = {"type": draw(st.sampled_from(["object", "object", ["object", "null"]])), "properties": properties}
     if required:
         schema["required"] = required
     extra = draw(st.sampled_from([None, None, None, True, {"type": "string"}, {"type": ["integer", "null"]}]))
@@ -118,7 +118,7 @@ def objects(draw: st.DrawFn, inner: st.SearchStrategy[Json]) -> Json:
 @st.composite
 def tuples(draw: st.DrawFn, inner: st.SearchStrategy[Json]) -> Json:
     items = draw(st.lists(inner, min_size=1, max_size=3))
-    schema = {"type": "array", "prefixItems": items}
+    schema: Json = {"type": "array", "prefixItems": items}
     rest = draw(st.sampled_from([None, False, {"type": "string"}]))
     if rest is not None:
         schema["items"] = rest
@@ -149,7 +149,7 @@ def _one_of_required(schema: Json) -> Json:
 
 
 @st.composite
-def values_of(draw: st.DrawFn, schema: Json, depth: int = 5) -> Json:
+def values_of(draw: st.DrawFn, schema: Json, depth: int = 5) -> Json:  # noqa: C901 - one case for each way to spell a schema
     """Draw a value meant for ``schema``; the validator has the last word."""
     if not isinstance(schema, dict) or not schema:
         return draw(st.sampled_from(_SPOILERS))
@@ -233,7 +233,7 @@ def spoiled(draw: st.DrawFn, value: Json) -> Json:
     return draw(st.sampled_from(_SPOILERS))
 
 
-def expressible(schema: Json) -> Json:
+def expressible(schema: Json) -> Json:  # noqa: C901 - a table of keywords
     """Return the schema with everything loosened that TypeScript cannot say, and nothing else."""
     if isinstance(schema, list):
         return [expressible(item) for item in schema]
@@ -252,7 +252,7 @@ def expressible(schema: Json) -> Json:
             case "properties" | "$defs" | "patternProperties":
                 found[key] = {name: expressible(item) for name, item in value.items()}
             case "additionalProperties" if "properties" in schema or value is False:
-                continue  # beside properties an index signature has to allow their types as well; closing needs a fresh literal
+                continue  # an index signature has to allow the properties too; closing is seen in literals only
             case "additionalProperties" if "propertyNames" in schema:
                 found["properties"] = {name: expressible(value) for name in schema["propertyNames"]["enum"]}
             case "propertyNames":

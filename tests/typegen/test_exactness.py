@@ -1,4 +1,4 @@
-"""The types are exact: what a schema accepts can be assigned, and what it rejects cannot, as far as TypeScript can say."""
+"""The types are exact: what a schema accepts can be assigned; what it rejects cannot, as far as TypeScript can say."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.typegen._drawing import Case, cases, literal_type
-from typegen import type_of
+from typegen import JsonObject, type_of
 
 if TYPE_CHECKING:
     from tests.typegen.conftest import Compiler
@@ -78,8 +78,8 @@ def program(batch: list[Case]) -> tuple[str, dict[int, Trial]]:
 
 def test_a_closed_object_refuses_another_property_in_a_literal(compiler: Compiler) -> None:
     """TypeScript checks this where an object is written out, which is what a program does with its arguments."""
-    closed = {"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": False}
-    names = {"type": "object", "propertyNames": {"enum": ["a"]}, "additionalProperties": {"type": "string"}}
+    closed: JsonObject = {"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": False}
+    names: JsonObject = {"type": "object", "propertyNames": {"enum": ["a"]}, "additionalProperties": {"type": "string"}}
     source = "\n".join(
         [
             f"namespace A {{ {type_of(closed)}; export const good: T = {{ a: 'x' }} }}",

@@ -1,4 +1,4 @@
-"""Text and schemas from servers that mean harm (SECURITY.md, probes 67, 68, 73 and 74)."""
+"""Text and schemas from servers that mean harm (comments, literals, schema bombs, invisible characters)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typegen import JsonObject, JsonValue, Tool, declare, declare_module, type_o
 
 if TYPE_CHECKING:
     from tests.typegen.conftest import Compiler
+
+Json = Any  # what a server may send, schema or not
 
 TEXTS = (
     "*/ globalThis.x = 1 /*",
@@ -178,7 +180,7 @@ BROKEN: list[Any] = [
 
 
 @pytest.mark.parametrize("schema", BROKEN)
-def test_a_schema_that_is_no_schema_is_still_declared(schema: Any, compiler: Compiler) -> None:
+def test_a_schema_that_is_no_schema_is_still_declared(schema: Json, compiler: Compiler) -> None:
     tool = Tool(name="t", input_schema=schema, output_schema=schema)
 
     text = declare(tool, identifier="s_t", token_budget=None).text

@@ -1,4 +1,4 @@
-"""Identifiers: safe, stable, free of collisions (SECURITY.md, probes 69 and 70)."""
+"""Identifiers: safe, stable, free of collisions."""
 
 from __future__ import annotations
 

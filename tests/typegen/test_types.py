@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,8 +11,10 @@ from typegen import JsonValue, Tool, declare, type_of
 if TYPE_CHECKING:
     from tests.typegen.conftest import Compiler
 
-USER = {"type": "object", "properties": {"login": {"type": "string"}}, "required": ["login"]}
-TYPES: list[tuple[JsonValue, str]] = [
+Json = Any  # schemas in many spellings
+
+USER: Json = {"type": "object", "properties": {"login": {"type": "string"}}, "required": ["login"]}
+TYPES: list[tuple[Json, str]] = [
     ({"type": "string"}, "string"),
     ({"type": "integer"}, "number"),
     ({}, "unknown"),
@@ -121,13 +123,12 @@ TYPES: list[tuple[JsonValue, str]] = [
 
 
 @pytest.mark.parametrize(("schema", "expected"), TYPES)
-def test_a_schema_becomes_the_type_that_accepts_what_it_accepts(schema: JsonValue, expected: str) -> None:
-    assert isinstance(schema, dict | bool)
+def test_a_schema_becomes_the_type_that_accepts_what_it_accepts(schema: Json, expected: str) -> None:
     assert type_of(schema) == f"type T = {expected}"
 
 
 def test_the_compiler_accepts_every_type(compiler: Compiler) -> None:
-    types = [type_of(schema) for schema, _ in TYPES if isinstance(schema, dict | bool)]
+    types = [type_of(schema) for schema, _ in TYPES]
 
     source = "\n".join(f"namespace N{at} {{ {text} }}" for at, text in enumerate(types))
 
@@ -135,14 +136,17 @@ def test_the_compiler_accepts_every_type(compiler: Compiler) -> None:
 
 
 def test_a_type_that_contains_itself_is_named_and_emitted_once() -> None:
-    tree = {"type": "object", "properties": {"kids": {"type": "array", "items": {"$ref": "#"}}, "up": {"$ref": "#"}}}
+    tree: Json = {
+        "type": "object",
+        "properties": {"kids": {"type": "array", "items": {"$ref": "#"}}, "up": {"$ref": "#"}},
+    }
 
     assert type_of(tree) == "type T = T2\ntype T2 = { kids?: T2[]; up?: T2 }"
 
 
 def test_a_map_of_itself_is_not_written_as_a_record(compiler: Compiler) -> None:
     """An alias that refers to itself through ``Record`` is circular (TS2456)."""
-    schema = {
+    schema: Json = {
         "$ref": "#/$defs/Json",
         "$defs": {
             "Json": {"type": "object", "properties": {"all": {"$ref": "#/$defs/Map"}}},
@@ -157,8 +161,8 @@ def test_a_map_of_itself_is_not_written_as_a_record(compiler: Compiler) -> None:
 
 
 def test_a_shared_type_is_emitted_once_under_the_name_it_is_referred_to_by() -> None:
-    person = {"type": "object", "properties": {name: {"type": "string"} for name in ("login", "name", "email")}}
-    schema = {
+    person: Json = {"type": "object", "properties": {name: {"type": "string"} for name in ("login", "name", "email")}}
+    schema: Json = {
         "type": "object",
         "properties": {
             "author": {"$ref": "#/$defs/simple-user"},
