@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from typegen._json import JsonObject, JsonValue
 
 MAX_LOOKED_AT: Final = 2_000  # values of one result
-MAX_SAMPLE: Final = 12  # items of a list, spread over it; fewer of the lists inside
+FIRST_SAMPLE: Final = 12  # items of a list, when there is something to learn; fewer of the lists inside
+NEXT_SAMPLE: Final = 4  # items of a list, to see whether there is
 MAX_NAME_CHARS: Final = 40
 
 _KINDS: Final[Mapping[object, int]] = {
@@ -64,14 +65,13 @@ def learn(shape: ResultShape | None, value: JsonValue) -> ResultShape:
     Of a large value a bounded part is looked at. Names that are data (ids, dates, addresses, keys that vary) are not
     kept: such an object becomes a map.
     """
-    if shape is not None and _Look().accepts(shape, value):
+    if shape is not None and _Look().accepts(shape, value, NEXT_SAMPLE):
         return shape
     seen = _Look().shape_of(value)
     return bounded(seen if shape is None else join(shape, seen))
 
 
 _ANY_OBJECT: Final = ResultShape(kinds=OBJECT, values=ANYTHING)
-_ANY_ARRAY: Final = ResultShape(kinds=ARRAY, items=ANYTHING)
 _SCALAR_SHAPES: Final[Mapping[int, ResultShape]] = {bit: ResultShape(kinds=bit) for bit in _SCALARS.values()}
 
 
@@ -83,26 +83,23 @@ class _Look:
     def __init__(self) -> None:
         self.left = MAX_LOOKED_AT
 
-    def accepts(self, shape: ResultShape, value: JsonValue, sample: int = MAX_SAMPLE) -> bool:
+    def accepts(self, shape: ResultShape, value: JsonValue, sample: int) -> bool:
         """Say whether ``value`` shows nothing that ``shape`` does not have."""
-        if shape.kinds & ANY:
+        kinds = shape.kinds
+        if kinds & ANY or self.left <= 0:
             return True
-        kind = _kind_of(value)
-        if not shape.kinds & kind:
+        self.left -= 1
+        if not kinds & _kind_of(value):
             return False
         if isinstance(value, dict):
             return self._accepts_object(shape, value, sample)
         if isinstance(value, list):
-            item = shape.items
-            if item is None or item.kinds & ANY:
-                return item is not None or not value
-            return all(self.accepts(item, one, _halved(sample)) for one in self._some(value, sample))
+            return shape.items is None or self._accepts_all(shape.items, _spread(value, sample), sample)
         return True
 
     def _accepts_object(self, shape: ResultShape, value: JsonObject, sample: int) -> bool:
         if shape.values is not None:
-            values = shape.values
-            return all(self.accepts(values, one, _halved(sample)) for one in self._some_values(value, sample))
+            return self._accepts_all(shape.values, islice(value.values(), sample), sample)
         members = shape.members
         if value.keys() != members.keys():
             if len(value) > MAX_MEMBERS or not value.keys() <= members.keys():
@@ -114,56 +111,55 @@ class _Look:
             member = members[name]
             bit = _SCALARS.get(type(one))
             if bit is None:
-                if self.left > 0 and not self.accepts(member, one, sample):
+                if not self.accepts(member, one, sample):
                     return False
             elif not member.kinds & (bit | ANY):
                 return False
         return True
 
-    def shape_of(self, value: JsonValue, depth: int = MAX_DEPTH, sample: int = MAX_SAMPLE) -> ResultShape:
+    def _accepts_all(self, shape: ResultShape, values: Iterable[JsonValue], sample: int) -> bool:
+        inner = _halved(sample)
+        for one in values:  # noqa: SIM110  # twice as fast as `all(...)`
+            if not self.accepts(shape, one, inner):
+                return False
+        return True
+
+    def shape_of(self, value: JsonValue, depth: int = MAX_DEPTH, sample: int = FIRST_SAMPLE) -> ResultShape:
         """Return the shape of ``value`` alone, to ``depth`` levels."""
-        kind = _kind_of(value)
+        if self.left <= 0:
+            return UNSEEN
+        self.left -= 1
         if isinstance(value, dict):
-            if not depth:
-                return _ANY_OBJECT
-            if len(value) > MAX_MEMBERS or not all(map(_is_name, value)):
-                values = self._shape_of_all(self._some_values(value, sample), depth, sample)
-                return ResultShape(kinds=OBJECT, values=values)
-            self.left -= len(value)
-            members = {
-                name: self.shape_of(one, depth - 1, sample) if self.left > 0 else UNSEEN for name, one in value.items()
-            }
-            return record(OBJECT, members, frozenset(), None)
+            return self._shape_of_object(value, depth, sample) if depth else _ANY_OBJECT
         if isinstance(value, list):
-            if not depth:
-                return _ANY_ARRAY
-            return ResultShape(kinds=ARRAY, items=self._shape_of_all(self._some(value, sample), depth, sample))
-        return _SCALAR_SHAPES.get(kind, ANYTHING)
+            items = self._shape_of_all(_spread(value, sample), depth, sample) if depth else ANYTHING
+            return ResultShape(kinds=ARRAY, items=items)
+        return _SCALAR_SHAPES.get(_kind_of(value), ANYTHING)
+
+    def _shape_of_object(self, value: JsonObject, depth: int, sample: int) -> ResultShape:
+        if len(value) > MAX_MEMBERS or not all(map(_is_name, value)):
+            values = self._shape_of_all(islice(value.values(), sample), depth, sample)
+            return ResultShape(kinds=OBJECT, values=values)
+        self.left -= len(value)
+        members = {name: self.shape_of(one, depth - 1, sample) for name, one in value.items()}
+        return record(OBJECT, members, frozenset(), None)
 
     def _shape_of_all(self, values: Iterable[JsonValue], depth: int, sample: int) -> ResultShape:
         shape = UNSEEN
+        inner = _halved(sample)
         for one in values:
-            if not self.accepts(shape, one, _halved(sample)):
-                shape = join(shape, self.shape_of(one, depth - 1, _halved(sample)))
+            if not self.accepts(shape, one, inner):
+                shape = join(shape, self.shape_of(one, depth - 1, inner))
         return shape
 
-    def _some(self, items: Sequence[JsonValue], sample: int) -> Iterable[JsonValue]:
-        """Return up to ``sample`` items: the first, the last, and some between, always the same ones."""
-        count = len(items)
-        if count > sample:
-            step = (count - 1) / (sample - 1)
-            items = [items[round(number * step)] for number in range(sample)]
-        return self._while_left(items)
 
-    def _some_values(self, value: JsonObject, sample: int) -> Iterable[JsonValue]:
-        return self._while_left(islice(value.values(), sample))
-
-    def _while_left(self, values: Iterable[JsonValue]) -> Iterable[JsonValue]:
-        for one in values:
-            self.left -= 1
-            if self.left <= 0:
-                return
-            yield one
+def _spread(items: Sequence[JsonValue], sample: int) -> Sequence[JsonValue]:
+    """Return up to ``sample`` items, from the first to the last; not evenly, for what repeats every few items."""
+    count = len(items)
+    if count <= sample:
+        return items
+    scale = (count - 1) / (sample - 1) ** 2
+    return [items[int(scale * number * number)] for number in range(sample)]
 
 
 def _kind_of(value: JsonValue) -> int:
