@@ -83,6 +83,7 @@ class Isolate:
 
         Raises ``IsolateTrap``, and ``ProtocolError`` when the guest or ``setup`` breaks the ABI.
         """
+        self._check_open()
         if len(seed) != _SEED_BYTES:
             raise ValueError("the seed is 32 bytes")
         ctypes.memmove(self._control + _SEED_AT, seed, _SEED_BYTES)
@@ -94,6 +95,7 @@ class Isolate:
 
         Raises as ``start`` does.
         """
+        self._check_open()
         self._write_inbox(settlements)
         return self._turn(b"portico_settle", len(settlements), 0, clock_us=clock_us)
 
@@ -109,9 +111,11 @@ class Isolate:
             self._is_open = False
             self._instance.close()
 
-    def _write_inbox(self, data: bytes) -> None:
+    def _check_open(self) -> None:
         if not self._is_open:
             raise ValueError("the isolate is closed")
+
+    def _write_inbox(self, data: bytes) -> None:
         address, capacity = struct.unpack("<II", ctypes.string_at(self._control + _INBOX_AT, 8))
         if len(data) >= capacity:
             try:

@@ -14,14 +14,14 @@ typedef struct {
     uint32_t id;
     int line;
     int column;
+    bool is_out; /* false: it was answered while nobody looked, and stays to be reported */
     char *method;
     JSValue promise;
     JSValue stack; /* where the call was made: the stack of the error it may end in */
 } Call;
 
-/* Calls that are out come first; calls that were answered while nobody looked stay behind them until the end. */
-static Call *calls;
-static uint32_t call_capacity, outstanding, answered;
+static Call *calls; /* in the order they were made */
+static uint32_t call_count, call_capacity, unlooked_count;
 static uint32_t calls_made;
 static bool is_closed;
 
@@ -40,7 +40,7 @@ static uint32_t error_class_count;
 
 static bool reserve_call(void)
 {
-    if (outstanding + answered < call_capacity)
+    if (call_count < call_capacity)
         return true;
     uint32_t capacity = call_capacity ? call_capacity * 2 : 16;
     Call *grown = heap_resize(calls, capacity * sizeof(*calls));
@@ -145,7 +145,7 @@ static JSValue bridge_call(JSContext *ctx, JSValueConst this_value, int argc, JS
     JS_SetLength(ctx, argv[1], argument_count(ctx, argv[1])); /* our own rest array, not the program's */
     JsonStatus status = json_write(ctx, &writer, argv[1]); /* may run getters, which may call: no state is held here */
     if (status != JSON_OK) {
-        JSValue refused = refuse_arguments(ctx, method, status, writer.offending, arguments.length);
+        JSValue refused = refuse_arguments(ctx, method, status, writer.offending, writer.bytes);
         JS_FreeValue(ctx, writer.offending);
         JS_FreeCString(ctx, method);
         buffer_free(&arguments);
@@ -156,6 +156,7 @@ static JSValue bridge_call(JSContext *ctx, JSValueConst this_value, int argc, JS
     int frame_count = engine_frames(ctx, frames, FRAMES_MAX);
     Call call = {
         .id = calls_made + 1,
+        .is_out = true,
         .line = frame_count ? frames[0].line : 0,
         .column = frame_count ? program_column(frames[0].line, frames[0].column) : 0,
         .method = heap_copy_text(method, METHOD_BYTES_MAX),
@@ -187,10 +188,9 @@ static JSValue bridge_call(JSContext *ctx, JSValueConst this_value, int argc, JS
         JS_FreeValue(ctx, call.stack);
         return JS_ThrowOutOfMemory(ctx);
     }
-    calls[outstanding + answered] = calls[outstanding];
-    calls[outstanding++] = call;
+    calls[call_count++] = call;
     calls_made++;
-    control.calls_outstanding = outstanding;
+    control.calls_outstanding++;
     return JS_DupValue(ctx, call.promise);
 }
 
@@ -246,19 +246,18 @@ static JSValue make_error(JSContext *ctx, JSValueConst description, JSValue stac
     return error;
 }
 
-/* Moves a call from those that are out to those that were answered, or drops it when somebody waits for it. */
-static void retire(JSContext *ctx, uint32_t index)
+/* A call is answered: it goes, unless nobody waits for it, which is reported at the end. */
+static void retire(JSContext *ctx, Call *call)
 {
-    Call call = calls[index];
-    calls[index] = calls[--outstanding];
-    calls[outstanding] = calls[outstanding + answered];
-    control.calls_outstanding = outstanding;
-    if (engine_promise_is_handled(call.promise) || answered >= REPORTS_MAX) {
-        JS_FreeValue(ctx, call.promise);
-        heap_free(call.method);
-    } else {
-        calls[outstanding + answered++] = call;
+    control.calls_outstanding--;
+    call->is_out = false;
+    if (!engine_promise_is_handled(call->promise) && unlooked_count < REPORTS_MAX) {
+        unlooked_count++;
+        return;
     }
+    JS_FreeValue(ctx, call->promise);
+    heap_free(call->method);
+    memmove(call, call + 1, (uint8_t *)(calls + --call_count) - (uint8_t *)call);
 }
 
 static bool settle_one(JSContext *ctx, JSValueConst settlement)
@@ -268,27 +267,28 @@ static bool settle_one(JSContext *ctx, JSValueConst settlement)
     bool is_ok = JS_IsBool(ok) && JS_VALUE_GET_BOOL(ok);
     JS_FreeValue(ctx, id_value);
     JS_FreeValue(ctx, ok);
-    for (uint32_t i = 0; i < outstanding; i++) {
-        if (calls[i].id != id)
+    for (Call *call = calls; call < calls + call_count; call++) {
+        if (call->id != id || !call->is_out)
             continue;
-        Call call = calls[i];
         JSValue value = own(ctx, settlement, is_ok ? "value" : "error");
         if (is_ok) {
-            JS_FreeValue(ctx, call.stack);
+            JS_FreeValue(ctx, call->stack);
         } else {
-            JSValue error = make_error(ctx, value, call.stack);
+            JSValue error = make_error(ctx, value, call->stack);
             JS_FreeValue(ctx, value);
             value = error;
-            if (JS_IsException(value))
-                return false;
-            if (failure_count < REPORTS_MAX) {
+            if (!JS_IsException(value) && failure_count < REPORTS_MAX) {
                 failures[failure_count].reason = JS_DupValue(ctx, value);
-                failures[failure_count++].method = heap_copy_text(call.method, METHOD_BYTES_MAX);
+                failures[failure_count++].method = heap_copy_text(call->method, METHOD_BYTES_MAX);
             }
         }
-        calls[i].stack = JS_UNDEFINED;
-        JSValue promise = JS_DupValue(ctx, call.promise);
-        retire(ctx, i);
+        call->stack = JS_UNDEFINED;
+        JSValue promise = JS_DupValue(ctx, call->promise);
+        retire(ctx, call);
+        if (JS_IsException(value)) {
+            JS_FreeValue(ctx, promise);
+            return false;
+        }
         engine_settle_promise(ctx, promise, value, !is_ok);
         JS_FreeValue(ctx, promise);
         JS_FreeValue(ctx, value);
@@ -317,7 +317,7 @@ uint32_t bridge_unawaited(Buffer *out)
 {
     uint32_t count = 0;
     buffer_text(out, "[");
-    for (uint32_t i = outstanding; i < outstanding + answered; i++) {
+    for (uint32_t i = 0; i < call_count; i++) {
         if (engine_promise_is_handled(calls[i].promise))
             continue;
         buffer_text(out, count++ ? ",{\"method\":" : "{\"method\":");

@@ -216,6 +216,20 @@ static JsonStatus write_items(JSContext *ctx, JsonWriter *w, JSValueConst array)
     return status;
 }
 
+static JsonStatus write_string(JSContext *ctx, JsonWriter *w, JSValueConst string)
+{
+    int64_t units;
+    if (JS_GetLength(ctx, string, &units) < 0)
+        return JSON_EXCEPTION;
+    if ((uint64_t)units + w->out->length > w->bytes_max) { /* a unit is a byte at least: do not even try */
+        w->bytes = w->out->length + (size_t)units;
+        return JSON_TOO_LARGE;
+    }
+    if (json_js_string(ctx, w->out, string, UINT32_MAX))
+        return JSON_OK;
+    return w->out->failed ? JSON_NO_MEMORY : JSON_EXCEPTION;
+}
+
 /* One `"key":value`; nothing at all when the value is absent. */
 static JsonStatus write_member(JSContext *ctx, JsonWriter *w, JSValueConst key, JSValueConst value, bool *is_first)
 {
@@ -224,10 +238,11 @@ static JsonStatus write_member(JSContext *ctx, JsonWriter *w, JSValueConst key, 
     size_t start = w->out->length;
     if (!*is_first)
         buffer_put(w->out, ",", 1);
-    if (!json_js_string(ctx, w->out, key, UINT32_MAX))
-        return w->out->failed ? JSON_NO_MEMORY : JSON_EXCEPTION;
+    JsonStatus status = write_string(ctx, w, key);
+    if (status != JSON_OK)
+        return status;
     buffer_put(w->out, ":", 1);
-    JsonStatus status = write_value(ctx, w, value, key, true);
+    status = write_value(ctx, w, value, key, true);
     if (status == JSON_ABSENT) { /* toJSON returned undefined */
         w->out->length = start;
         return JSON_OK;
@@ -448,8 +463,7 @@ static JsonStatus write_object(JSContext *ctx, JsonWriter *w, JSValueConst objec
 static JsonStatus write_value(JSContext *ctx, JsonWriter *w, JSValueConst value, JSValueConst key, bool asks_to_json)
 {
     if (JS_IsString(value))
-        return json_js_string(ctx, w->out, value, UINT32_MAX) ? JSON_OK
-                                                              : w->out->failed ? JSON_NO_MEMORY : JSON_EXCEPTION;
+        return write_string(ctx, w, value);
     if (JS_IsBool(value)) {
         buffer_text(w->out, JS_VALUE_GET_BOOL(value) ? "true" : "false");
         return JSON_OK;
@@ -484,8 +498,13 @@ JsonStatus json_write(JSContext *ctx, JsonWriter *writer, JSValueConst value)
 {
     writer->offending = JS_UNDEFINED;
     writer->depth = 0;
+    writer->bytes = 0;
     JsonStatus status = write_value(ctx, writer, value, JS_UNDEFINED, true);
-    return status == JSON_OK ? check_size(writer) : status;
+    if (status == JSON_OK)
+        status = check_size(writer);
+    if (writer->bytes < writer->out->length)
+        writer->bytes = writer->out->length;
+    return status;
 }
 
 JsonStatus json_write_fields(JSContext *ctx, JsonWriter *writer, JSValueConst error)

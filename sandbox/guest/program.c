@@ -432,7 +432,7 @@ static void write_end(JSContext *ctx, Buffer *outcome)
     buffer_text(&record, ",\"dropped_timers\":");
     buffer_number(&record, timers_pending());
     buffer_text(&record, "}");
-    if (!outbox_put('E', &record) || outcome->failed) {
+    if (outcome->failed || !outbox_put('E', &record)) {
         Buffer last = {0};
         buffer_text(&last, "{\"error\":");
         report_limit(&last, "memory_bytes", limits.memory_bytes, limits.memory_bytes);
@@ -469,7 +469,6 @@ static bool try_end(JSContext *ctx)
         writer.bytes_max = limits.result_bytes + outcome.length;
         status = json_write(ctx, &writer, current);
     }
-    size_t written = outcome.length;
     if (status != JSON_OK)
         outcome.length = 0;
     switch (status) {
@@ -483,7 +482,7 @@ static bool try_end(JSContext *ctx)
         return false;
     case JSON_TOO_LARGE:
         buffer_text(&outcome, "\"error\":");
-        report_limit(&outcome, "result_bytes", limits.result_bytes, written);
+        report_limit(&outcome, "result_bytes", limits.result_bytes, writer.bytes - strlen("\"value\":"));
         break;
     case JSON_TOO_DEEP:
         buffer_text(&outcome, "\"error\":");

@@ -154,11 +154,14 @@ static char *text_property(JSContext *ctx, JSValueConst object, const char *prop
     return copy;
 }
 
-/* What was thrown, when it is no Error: a string as it is, anything else as JSON. */
+/* What was thrown, when it is no Error: text as it is, anything else as JSON. */
 static void write_thrown(JSContext *ctx, Buffer *out, JSValueConst thrown)
 {
-    if (JS_IsString(thrown)) {
-        json_js_string(ctx, out, thrown, MESSAGE_BYTES_MAX);
+    if (JS_IsString(thrown) || JS_IsBigInt(thrown)) {
+        JSValue string = JS_ToString(ctx, thrown); /* of a primitive: runs no guest code */
+        if (!JS_IsException(string))
+            json_js_string(ctx, out, string, MESSAGE_BYTES_MAX);
+        JS_FreeValue(ctx, string);
         return;
     }
     Buffer text = {0};
@@ -331,8 +334,8 @@ static void write_error(JSContext *ctx, Buffer *out, JSValueConst thrown, bool i
         limit = raised.limit;
         max = raised.max;
         used = raised.used;
-    } else if (memory_refused && (JS_IsNull(thrown) || (message && !strcmp(message, "out of memory")))) {
-        limit = "memory_bytes"; /* null: the engine had no memory left for an Error */
+    } else if (memory_refused && (JS_IsNull(thrown) || JS_IsUninitialized(thrown) || (message && !strcmp(message, "out of memory")))) {
+        limit = "memory_bytes"; /* null or nothing: the engine had no memory left for an Error */
         max = limits.memory_bytes;
         used = memory_refused;
     } else if (message && !strcmp(message, "Maximum call stack size exceeded")) {

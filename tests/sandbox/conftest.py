@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandbox import Sandbox, SandboxConfig
+from sandbox._guest import load_module
+from tests.sandbox._isolates import Host
 from tests.sandbox._programs import Execute, executor
 
 if TYPE_CHECKING:
@@ -35,3 +37,9 @@ async def lone_worker(cache_dir: Path) -> AsyncIterator[Sandbox]:
     """A sandbox whose runs all share one worker."""
     async with Sandbox(SandboxConfig(workers=1, max_workers=1, cache_dir=cache_dir)) as sandbox:
         yield sandbox
+
+
+@pytest.fixture(scope="session")
+def host(cache_dir: Path) -> Host:
+    """Runs programs in isolates of this very process."""
+    return Host(load_module(cache_dir))

@@ -85,7 +85,7 @@
 
   const inspectObject = (value, seen, depth) => {
     const kind = classOf(value);
-    if (kind === "proxy") return "[Proxy]";
+    if (kind === "proxy") return typeof value === "function" ? "[Function]" : natives.describeProxy(value);
     if (typeof value === "function") {
       const name = getOwnPropertyDescriptor(value, "name");
       const called = name !== undefined && typeof name.value === "string" && name.value ? `: ${name.value}` : " (anonymous)";

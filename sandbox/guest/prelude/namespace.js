@@ -80,6 +80,8 @@
   natives.begin((setup) => {
     const { namespace, methods = "", builtins = [], errors = [] } = setup;
     for (let i = 0; i < errors.length; i++) makeErrorClass(errors[i]);
-    natives.define(namespace, makeNamespace(namespace, methods, builtins));
+    const made = makeNamespace(namespace, methods, builtins);
+    natives.define(namespace, made);
+    natives.describeProxy = (value) => (value === made ? `[${namespace}: Object.keys(${namespace}) lists its methods]` : "[Proxy]");
   });
 };

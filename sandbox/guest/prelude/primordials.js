@@ -38,7 +38,7 @@
     construct: Reflect.construct,
     arrayIndexOf: method(Array.prototype, "indexOf"),
     arrayJoin: method(Array.prototype, "join"),
-    arrayPush: method(Array.prototype, "push"),
+    arrayPush: natives.push,
     arraySlice: method(Array.prototype, "slice"),
     arraySort: method(Array.prototype, "sort"),
     arraySplice: method(Array.prototype, "splice"),
