@@ -5,7 +5,9 @@
     EngineError
     ├── UpstreamError      the far server, or the way to it; a program sees it as a ``ToolError``
     ├── CallError          the program's own call: an unknown name, arguments that do not fit
-    └── UnknownRunError         the agent asked to resume a run of which nothing is kept
+    ├── UnknownRunError         the agent asked to resume a run of which nothing is kept
+    ├── ToolFailure        a Python function that says in its own words why its call failed
+    └── ToolDefinitionError     the developer: a Python function from which no tool can be made
 """
 
 from __future__ import annotations
@@ -59,3 +61,27 @@ class UnknownRunError(EngineError):
     def __init__(self, run_id: str) -> None:
         super().__init__(f"nothing is kept of run {run_id!r}: send the program without resume to start anew")
         self.run_id = run_id
+
+
+class ToolFailure(EngineError):  # noqa: N818 -- named for what happened: to the program it is a ``ToolError``
+    """Raise it in a Python function to say why its call failed; the program catches a ``ToolError`` that says so.
+
+    ``message`` and ``data`` are read by the agent. ``code`` is for the program to tell failures apart; it stands in the
+    error's ``data`` too.
+    """
+
+    def __init__(
+        self, message: str, *, code: int | str | None = None, data: Mapping[str, JsonValue] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.data: Mapping[str, JsonValue] = data or {}
+
+
+class ToolDefinitionError(EngineError):
+    """Raised when no tool can be made of a Python function; the message says what to change. ``tool`` is its name."""
+
+    def __init__(self, message: str, *, tool: str | None = None) -> None:
+        super().__init__(message)
+        self.tool = tool

@@ -1,7 +1,8 @@
 """Many MCP servers behind one endpoint, with code mode: the names that a program imports.
 
-``Portal`` and ``serve`` run what a ``Config`` describes; ``Engine`` runs programs over a ``Catalog`` of tools without
-any server; ``Sandbox`` runs programs alone. The names are loaded when they are used.
+``Portal`` and ``serve`` run what a ``Config`` describes; ``CodeMode`` runs programs over ``Tools``, typed Python
+functions, without any server; ``Engine`` does so over any ``Catalog``; ``Sandbox`` runs programs alone. The names are
+loaded when they are used.
 """
 
 from __future__ import annotations
@@ -13,13 +14,21 @@ if TYPE_CHECKING:
         Answer,
         Catalog,
         CatalogTool,
+        CodeMode,
         Engine,
         EngineError,
         EngineLimits,
         Invoker,
+        JsonObject,
+        JsonValue,
+        Provider,
         RunRecord,
         ServerTools,
         ToolCall,
+        ToolDefinitionError,
+        ToolFailure,
+        Tools,
+        UnknownRunError,
         UpstreamError,
     )
     from portal import (
@@ -49,6 +58,7 @@ __all__ = [
     "Capabilities",
     "Catalog",
     "CatalogTool",
+    "CodeMode",
     "Config",
     "ConfigError",
     "Engine",
@@ -57,6 +67,8 @@ __all__ = [
     "HeadersAuth",
     "HostCall",
     "Invoker",
+    "JsonObject",
+    "JsonValue",
     "Limits",
     "LimitsConfig",
     "NoAuth",
@@ -65,6 +77,7 @@ __all__ = [
     "PortalConfig",
     "PortalError",
     "PortalServer",
+    "Provider",
     "Rejection",
     "RunRecord",
     "Sandbox",
@@ -76,6 +89,10 @@ __all__ = [
     "ServerTools",
     "Tool",
     "ToolCall",
+    "ToolDefinitionError",
+    "ToolFailure",
+    "Tools",
+    "UnknownRunError",
     "UpstreamError",
     "serve",
 ]
