@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 _NODES_MAX = 60
 """Schemas that are read of one tool, the outermost first: enough for the parameters and what most of them hold."""
-_DEPTH_MAX = 3
+_DEPTH_MAX = 2
 _VALUES_MAX = 40
-_DESCRIPTION_CHARS = 1000
+_DESCRIPTION_CHARS = 600
 _DETAIL_CHARS = 400
 """What follows tells of edge cases, in the words of other tools."""
 _HOLDERS = ("items", "additionalProperties")

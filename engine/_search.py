@@ -139,12 +139,11 @@ class SearchIndex:
         certainty = 1.0
         if posting is None and not others:
             others, certainty = self._guesses(word), _GUESS
-        own: tuple[Iterable[_Gain], Iterable[_Gain]] = ((), ())
-        if posting is not None:
-            own = (zip(posting.numbers, posting.gains, strict=True), zip(posting.named, posting.shares, strict=True))
+        own = () if posting is None else zip(posting.numbers, posting.gains, strict=True)
+        own_named = () if posting is None else zip(posting.named, posting.shares, strict=True)
         if not others:
-            return *own, certainty
-        gains, named = dict(own[0]), dict(own[1])
+            return own, own_named, certainty
+        gains, named = dict(own), dict(own_named)
         for other, factor in others.items():
             near = self._postings[other]
             damped = factor if posting is None else factor * min(1.0, posting.rarity / near.rarity)
