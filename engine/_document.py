@@ -83,18 +83,17 @@ def _schemas(root: Mapping[str, JsonValue]) -> Iterator[tuple[Mapping[str, JsonV
             seen.add(reference)
             waiting.append((_resolve(root, reference), depth))
         yield schema, depth
-        if depth < _DEPTH_MAX:
-            waiting.extend(_within(schema, depth))
+        waiting.extend(_within(schema, depth))
 
 
 def _within(schema: Mapping[str, JsonValue], depth: int) -> Iterator[tuple[JsonValue, int]]:
     properties = schema.get("properties")
-    if isinstance(properties, dict):
+    if isinstance(properties, dict) and depth < _DEPTH_MAX:
         for value in properties.values():
             yield value, depth + 1
     for key in _HOLDERS:
         if key in schema:
-            yield schema[key], depth + 1
+            yield schema[key], depth  # a list of users is as deep as a user
     for key in _UNIONS:
         union = schema.get(key)
         for value in union if isinstance(union, list) else ():
