@@ -15,8 +15,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from portal._gate import HostGate, TokenGate, refusal
-from portal._modes import BadQuery, mode_of
-from portal._server import MODE_KEY
+from portal._modes import BadQuery, view_of
+from portal._server import VIEW_KEY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -54,7 +54,7 @@ class Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request."""
         try:
-            mode = mode_of(Request(scope).query_params.multi_items(), self._config.code_mode)
+            view = view_of(Request(scope).query_params.multi_items(), self._config.code_mode)
         except BadQuery as mistake:
             await refusal(400, str(mistake))(scope, receive, send)
             return
@@ -63,7 +63,7 @@ class Endpoint:
                 scope, receive, send
             )
             return
-        scope[MODE_KEY] = mode
+        scope[VIEW_KEY] = view
         if scope["method"] == "GET":
             await self._serve_stream(scope, receive, send)
         else:

@@ -11,7 +11,7 @@ from mcp_types import SERVER_INFO_META_KEY
 
 from engine import ToolCall, UpstreamError
 from portal._errors import UpstreamFailure, UpstreamMisbehaved, UpstreamRefused, UpstreamTimeout
-from portal._own_tools import OWN_ANSWERS, OWN_SERVER_ID
+from portal._own_tools import OWN_SERVER_ID
 from portal._records import CallRecord
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from portal._config import PortalConfig
     from portal._fleet import Caller, Fleet
     from portal._json import JsonObject, JsonValue
+    from portal._own_tools import OwnTools
     from portal._records import CallStatus, Recorder
 
 OF_THE_EXCHANGE: Final = frozenset({"resultType", SERVER_INFO_META_KEY})
@@ -32,10 +33,13 @@ OF_THE_EXCHANGE: Final = frozenset({"resultType", SERVER_INFO_META_KEY})
 class PortalInvoker:
     """Makes the calls of one caller of one portal. An ``engine.Invoker``."""
 
-    def __init__(self, *, portal: PortalConfig, fleet: Fleet, recorder: Recorder, caller: Caller) -> None:
+    def __init__(
+        self, *, portal: PortalConfig, fleet: Fleet, own_tools: OwnTools, recorder: Recorder, caller: Caller
+    ) -> None:
         self._portal = portal
         self._recorder = recorder
         self._fleet = fleet
+        self._own_tools = own_tools
         self._caller = caller
 
     async def __call__(self, call: ToolCall) -> JsonObject:
@@ -96,8 +100,7 @@ class PortalInvoker:
         self, entry: CatalogTool, arguments: Mapping[str, JsonValue], on_progress: ProgressFnT | None
     ) -> JsonObject:
         if entry.server_id == OWN_SERVER_ID:
-            offered = {server.id for server in self._portal.servers}
-            return OWN_ANSWERS[entry.name](status for status in self._fleet.status() if status.id in offered)
+            return self._own_tools.call(entry.name, arguments, self._caller)
         upstream = self._fleet.upstream(entry.server_id, self._caller)
         return await upstream.call(entry.name, arguments, on_progress=on_progress)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from engine import Catalog, CatalogTool, ServerTools, code_tool, portal_instructions
+from engine import Catalog, CatalogTool, ServerTools, code_tool, execute_tool, portal_instructions, query_tool
 from portal._modes import Mode
 from portal._own_tools import OWN_SERVER_ID, OWN_SERVER_NAME, OWN_TOOLS
 
@@ -18,10 +18,17 @@ if TYPE_CHECKING:
     from portal._fleet import Fleet
     from portal._json import JsonObject, JsonValue
     from portal._upstream_tool import UpstreamTool
+    from typegen import Tool
 
 MAX_NAME_CHARS: Final = 48
 """Clients add prefixes of their own, and several refuse names of more than 64 characters."""
 HASH_CHARS: Final = 6
+
+_INSTRUCTIONS: Final = {
+    Mode.LIST: "Each tool is named by its server: {server}_{tool}. portal_list_servers lists the servers.",
+    Mode.NAMES: "Tools are listed by name alone, {server}_{tool}: query tells what one does and takes; then call it.",
+    Mode.QUERY: "Find tools with query; call one, or run a program over several, with execute.",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +81,52 @@ class Listing:
         return listed
 
     @cached_property
-    def _code(self) -> JsonObject:
-        return code_tool(self.server_ids)
+    def read_only(self) -> Listing:
+        """The same servers with those of their tools alone that say themselves that they change nothing."""
+        return Listing(
+            {
+                server_id: (replace(offer, tools=tuple(filter(_only_reads, offer.tools))), _reading(sources))
+                for server_id, (offer, sources) in self._servers.items()
+            }
+        )
+
+    def without(self, server_ids: frozenset[str]) -> Listing:
+        """The listing of somebody who has switched these servers off."""
+        return Listing({key: value for key, value in self._servers.items() if key not in server_ids})
+
+    def listed_name_of(self, entry: CatalogTool) -> str:
+        """Return the name by which clients that list tools call ``entry``."""
+        return self._names[entry.identifier]
+
+    def answer(self, mode: Mode, *, is_modern: bool) -> JsonObject:
+        """Answer ``tools/list``; the same object each time, which the caller does not change."""
+        if mode is Mode.CODE:
+            return self._code_list
+        if mode is Mode.QUERY:
+            return self._query_list
+        if mode is Mode.NAMES:
+            return self._names_list
+        return self._modern_list if is_modern else self._handshake_list
+
+    def instructions(self, mode: Mode) -> str:
+        """Tell a client in a line how to use the portal."""
+        if mode is Mode.CODE:
+            return portal_instructions(self.server_ids)
+        return _INSTRUCTIONS[mode]
+
+    @cached_property
+    def _code_list(self) -> JsonObject:
+        return {"tools": [code_tool(self.server_ids)]}
+
+    @cached_property
+    def _query_list(self) -> JsonObject:
+        return {"tools": [query_tool(self.server_ids, calls_by="with execute"), execute_tool()]}
+
+    @cached_property
+    def _names_list(self) -> JsonObject:
+        """List every tool by its name alone: the schema says only that it takes an object, as the protocol asks."""
+        tools: list[JsonValue] = [{"name": name, "inputSchema": {"type": "object"}} for name in self.tools]
+        return {"tools": [*tools, query_tool(self.server_ids, calls_by="by its name")]}
 
     @cached_property
     def _handshake_list(self) -> JsonObject:
@@ -93,17 +144,9 @@ class Listing:
         ]
         return {"tools": tools}
 
-    def answer(self, mode: Mode, *, is_modern: bool) -> JsonObject:
-        """Answer ``tools/list``; the same object each time, which the caller does not change."""
-        if mode is Mode.CODE:
-            return {"tools": [self._code]}
-        return self._modern_list if is_modern else self._handshake_list
-
-    def instructions(self, mode: Mode) -> str:
-        """Tell a client in a line how to use the portal."""
-        if mode is Mode.CODE:
-            return portal_instructions(self.server_ids)
-        return "Each tool is named by its server: {server}_{tool}. portal_list_servers lists the servers."
+    @cached_property
+    def _names(self) -> Mapping[str, str]:
+        return {tool.entry.identifier: name for name, tool in self.tools.items()}
 
     def input_schema(self, name: str) -> Mapping[str, JsonValue] | None:
         """Return the input schema of a tool by its name in any mode; the SDK checks ``Mcp-Param`` headers with it."""
@@ -125,3 +168,12 @@ def _hashed(server_id: str, tool: str) -> str:
 
 def _offer(server_id: str, name: str, status: str, sources: tuple[UpstreamTool, ...]) -> ServerTools:
     return ServerTools(id=server_id, name=name, status=status, tools=tuple(source.tool for source in sources))
+
+
+def _only_reads(tool: Tool) -> bool:
+    """Whether a tool says itself that it changes nothing; silence counts as a change (MCP, ToolAnnotations)."""
+    return bool((tool.annotations or {}).get("readOnlyHint"))
+
+
+def _reading(sources: tuple[UpstreamTool, ...]) -> tuple[UpstreamTool, ...]:
+    return tuple(source for source in sources if _only_reads(source.tool))

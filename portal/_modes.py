@@ -7,13 +7,16 @@
 | ``?optimize_context=minimize_tools`` | ``NAMES``: every tool by name only, and ``query`` |
 | ``?optimize_context=search_and_execute`` | ``QUERY``: ``query`` and ``execute`` |
 
-``code_mode`` of a portal decides what asking means: ``off`` and ``enforced`` do not let the client choose, ``opt_in``
-and ``default_on`` say what it gets without asking.
+``?access=read`` goes with any of them and leaves only tools that say themselves that they change nothing.
+
+``code_mode`` of a portal decides who may choose: ``enforced`` is ``CODE`` whatever is asked; ``off`` has no programs,
+so that asking for ``CODE`` gives ``LIST``; ``opt_in`` and ``default_on`` say what a client gets without asking.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
@@ -43,32 +46,38 @@ OPTIONS: Final[dict[str, dict[str, Mode | None]]] = {
 }
 """Every option of the query with its values, and the mode that a value asks for."""
 
-NOT_YET: Final = frozenset({"optimize_context", "access"})
-"""Options that are reserved and that this version cannot serve."""
-
 DEFAULTS: Final[dict[CodeMode, Mode]] = {
     "off": Mode.LIST,
     "opt_in": Mode.LIST,
     "default_on": Mode.CODE,
     "enforced": Mode.CODE,
 }
-CHOOSABLE: Final[frozenset[CodeMode]] = frozenset({"opt_in", "default_on"})
 
 
-def mode_of(query: Iterable[tuple[str, str]], code_mode: CodeMode) -> Mode:
-    """Return the mode that ``query`` asks for under the portal's policy. Raises ``BadQuery``."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What one request sees of a portal. ``has_programs`` is False where the portal's policy allows none."""
+
+    mode: Mode
+    is_read_only: bool = False
+    has_programs: bool = True
+
+
+def view_of(query: Iterable[tuple[str, str]], code_mode: CodeMode) -> View:
+    """Return what ``query`` asks for under the portal's policy. Raises ``BadQuery``."""
     pairs = list(query)
     repeated = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
     if repeated:
         raise BadQuery(f"The option {repeated[0]!r} is given more than once; give it once. {_right_options()}")
     for name, value in pairs:
         _check(name, value)
-    asked = {name: OPTIONS[name][value] for name, value in pairs}
+    asked = {name: mode for name, value in pairs if (mode := OPTIONS[name][value]) is not None}
     if len(asked) > 1:
         raise BadQuery(f"The options {' and '.join(asked)} exclude each other; keep one. {_right_options()}")
-    if code_mode not in CHOOSABLE:
-        return DEFAULTS[code_mode]
-    return asked.get("codemode") or DEFAULTS[code_mode]
+    mode = next(iter(asked.values()), DEFAULTS[code_mode])
+    if code_mode == "enforced" or (code_mode == "off" and mode is Mode.CODE):
+        mode = DEFAULTS[code_mode]
+    return View(mode=mode, is_read_only=("access", "read") in pairs, has_programs=code_mode != "off")
 
 
 def _check(name: str, value: str) -> None:
@@ -77,10 +86,8 @@ def _check(name: str, value: str) -> None:
     if value not in OPTIONS[name]:
         values = " or ".join(f"{name}={allowed}" for allowed in OPTIONS[name])
         raise BadQuery(f"{name} cannot be {value[:40]!r}; use {values}.")
-    if name in NOT_YET:
-        raise BadQuery(f"The option {name} is not available in this version. {_right_options()}")
 
 
 def _right_options() -> str:
-    options = [f"?{name}={value}" for name, values in OPTIONS.items() if name not in NOT_YET for value in values]
+    options = [f"?{name}={value}" for name, values in OPTIONS.items() for value in values]
     return f"The options are {', '.join(options)}, or none."

@@ -73,7 +73,9 @@ class Portal:
             self._engine = await stack.enter_async_context(engine)
             recorder = Recorder(self.store.records)
             self._servers = {
-                portal.id: ServedPortal(config=portal, fleet=self.fleet, engine=engine, recorder=recorder)
+                portal.id: ServedPortal(
+                    config=portal, fleet=self.fleet, engine=engine, recorder=recorder, on_change=self._on_change
+                )
                 for portal in self.config.portals
             }
             self._face = HttpFace(self.config, self._servers, is_ready=lambda: not self._is_closed)

@@ -22,16 +22,18 @@ from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
-from engine import UnknownRunError
+from portal._context_calls import ContextCalls, error_result
 from portal._errors import UpstreamFailure, UpstreamRefused
 from portal._fleet import Caller
 from portal._invoker import PortalInvoker
 from portal._listing import Listing
-from portal._modes import Mode
+from portal._modes import Mode, View
+from portal._own_tools import OwnTools
+from portal._switches import Switches
 from portal._version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from mcp.server.connection import Connection
     from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
@@ -42,20 +44,29 @@ if TYPE_CHECKING:
     from portal._config import PortalConfig
     from portal._fleet import Fleet
     from portal._json import JsonObject, JsonValue
+    from portal._listing import ListedTool
     from portal._records import Recorder
 
     Context = ServerRequestContext[dict[str, Any], Any]
 
 logger = logging.getLogger("portico.portal")
 
-MODE_KEY: Final = "portico.mode"
+VIEW_KEY: Final = "portico.view"
 USER_KEY: Final = "portico.user"
 """Keys of the ASGI scope: what the endpoint found out about a request before MCP sees it."""
 LOCAL_USER: Final = "local"
 HEARTBEAT_S: Final = 10.0
 """Progress is sent this often while a program runs: clients count their timeouts from it (TypeScript SDK: 60 s)."""
-RUN_META_KEY: Final = "portico/run"
-CODE_KEYS: Final = frozenset({"code", "resume"})
+
+CONTEXT_TOOLS: Final = {
+    Mode.LIST: frozenset[str](),
+    Mode.CODE: frozenset({"code"}),
+    Mode.NAMES: frozenset({"query"}),
+    Mode.QUERY: frozenset({"query", "execute"}),
+}
+"""The tools of each mode that the engine answers."""
+LISTING_MODES: Final = frozenset({Mode.LIST, Mode.NAMES})
+"""The modes in which clients call the tools of upstreams themselves."""
 
 # The result of the request that this context serves, on its way past the SDK's pipeline.
 _RESULT: Final[ContextVar[list[JsonObject] | None]] = ContextVar("portico_result", default=None)
@@ -65,20 +76,33 @@ _RESULT: Final[ContextVar[list[JsonObject] | None]] = ContextVar("portico_result
 class _Request:
     """What a handler needs to know of the request at hand."""
 
-    mode: Mode
+    view: View
     caller: Caller
     is_modern: bool
 
 
 class ServedPortal:
-    """One portal as an MCP server, for every client and every protocol version at once. ``server`` is the SDK's."""
+    """One portal as an MCP server, for every client and every protocol version at once. ``server`` is the SDK's.
 
-    def __init__(self, *, config: PortalConfig, fleet: Fleet, engine: Engine, recorder: Recorder) -> None:
+    ``on_change`` is called when what a user sees has changed by his own choice.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: PortalConfig,
+        fleet: Fleet,
+        engine: Engine,
+        recorder: Recorder,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
         self._config = config
         self._fleet = fleet
         self._engine = engine
         self._recorder = recorder
-        self._listing: Listing | None = None
+        self._switches = Switches(on_change=on_change)
+        self._own_tools = OwnTools(portal=config, fleet=fleet, switches=self._switches)
+        self._listings: dict[tuple[frozenset[str], bool], Listing] = {}
         self._generation = -1
         self._bus = InMemorySubscriptionBus()
         self._subscriptions = ListenHandler(self._bus)
@@ -96,15 +120,22 @@ class ServedPortal:
 
     @property
     def listing(self) -> Listing:
-        """What the portal offers now."""
-        if self._listing is None or self._generation != self._fleet.generation:
-            self._generation = self._fleet.generation
-            self._listing = Listing.of(self._config, self._fleet)
-        return self._listing
+        """What the portal offers now to those who have switched nothing off."""
+        return self._listing_of(frozenset(), is_read_only=False)
+
+    def listing_for(self, caller: Caller, view: View) -> Listing:
+        """What the portal offers now to ``caller`` in ``view``."""
+        return self._listing_of(self._switches.off_for(caller.user), is_read_only=view.is_read_only)
 
     def invoker(self, caller: Caller) -> PortalInvoker:
         """Return the function through which the calls of ``caller`` leave."""
-        return PortalInvoker(portal=self._config, fleet=self._fleet, recorder=self._recorder, caller=caller)
+        return PortalInvoker(
+            portal=self._config,
+            fleet=self._fleet,
+            own_tools=self._own_tools,
+            recorder=self._recorder,
+            caller=caller,
+        )
 
     async def announce_tools(self) -> None:
         """Tell the connected clients that the list of tools changed, in the way of each protocol version."""
@@ -116,6 +147,21 @@ class ServedPortal:
     def close_streams(self) -> None:
         """End the open subscriptions, so that their requests finish."""
         self._subscriptions.close()
+
+    def _listing_of(self, off: frozenset[str], *, is_read_only: bool) -> Listing:
+        """Return a listing that is made once for each change of the fleet."""
+        if self._generation != self._fleet.generation:
+            self._generation = self._fleet.generation
+            self._listings.clear()
+        key = (off, is_read_only)
+        if key not in self._listings:
+            if is_read_only:
+                self._listings[key] = self._listing_of(off, is_read_only=False).read_only
+            elif off:
+                self._listings[key] = self._listing_of(frozenset(), is_read_only=False).without(off)
+            else:
+                self._listings[key] = Listing.of(self._config, self._fleet)
+        return self._listings[key]
 
     def _input_schema(self, name: str) -> Mapping[str, JsonValue] | None:
         return self.listing.input_schema(name)
@@ -144,7 +190,9 @@ class ServedPortal:
         if context.method == "notifications/initialized":
             self._remember(context)
         elif context.method in {"initialize", "server/discover"} and isinstance(shaped, dict):
-            return {**shaped, "instructions": self.listing.instructions(_mode(context))}
+            request = _request(context)
+            listing = self.listing_for(request.caller, request.view)
+            return {**shaped, "instructions": listing.instructions(request.view.mode)}
         if not results or not isinstance(shaped, dict):
             return shaped
         result = results[0]
@@ -168,54 +216,52 @@ class ServedPortal:
     async def _list_tools(
         self, context: Context, _: mcp_types.PaginatedRequestParams | None
     ) -> mcp_types.ListToolsResult:
-        _put(self.listing.answer(_mode(context), is_modern=_is_modern(context)))
+        request = _request(context)
+        listing = self.listing_for(request.caller, request.view)
+        _put(listing.answer(request.view.mode, is_modern=request.is_modern))
         return mcp_types.ListToolsResult(tools=[])
 
     async def _call_tool(
         self, context: Context, params: mcp_types.CallToolRequestParams
     ) -> mcp_types.CallToolResult | mcp_types.InputRequiredResult:
         request = _request(context)
+        listing = self.listing_for(request.caller, request.view)
         arguments = cast("JsonObject", params.arguments or {})
-        if request.mode is Mode.CODE:
-            result = await self._run_code(context, params.name, arguments, request)
-        else:
-            result = await self._forward(context, params.name, arguments, request)
-        _put(result if request.is_modern else _for_handshake(result))
+        answered: JsonObject | None = None
+        if params.name in CONTEXT_TOOLS[request.view.mode]:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_heartbeat, context)
+                answered = await self._call_context_tool(params.name, arguments, request, listing)
+                tasks.cancel_scope.cancel()
+        elif request.view.mode in LISTING_MODES:
+            answered = await self._forward(context, listing.tools.get(params.name), arguments, request)
+        if answered is None:
+            raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name[:128]}")
+        _put(answered if request.is_modern else _for_handshake(answered))
         return mcp_types.CallToolResult(content=[])
 
-    async def _run_code(self, context: Context, name: str, arguments: JsonObject, request: _Request) -> JsonObject:
-        if name != "code":
-            raise _unknown_tool(name)
-        code, resume = arguments.get("code"), arguments.get("resume")
-        if not isinstance(code, str) or not (resume is None or isinstance(resume, str)) or set(arguments) - CODE_KEYS:
-            return _error_result('code takes {"code": "<a JavaScript program>", "resume"?: "<the id of a failed run>"}')
-        answered: JsonObject = {}
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_heartbeat, context)
-            answered = await self._answer_to(code, resume, request.caller)
-            tasks.cancel_scope.cancel()
-        return answered
+    async def _call_context_tool(
+        self, name: str, arguments: JsonObject, request: _Request, listing: Listing
+    ) -> JsonObject:
+        calls = ContextCalls(
+            engine=self._engine,
+            portal=self._config,
+            recorder=self._recorder,
+            catalog=listing.catalog,
+            invoker=self.invoker(request.caller),
+            caller=request.caller,
+        )
+        if name == "code":
+            return await calls.code(arguments)
+        if name == "execute":
+            return await calls.execute(arguments, has_programs=request.view.has_programs)
+        return calls.query(arguments, name_of=listing.listed_name_of if request.view.mode is Mode.NAMES else None)
 
-    async def _answer_to(self, code: str, resume: str | None, caller: Caller) -> JsonObject:
-        portal_id = self._config.id
-        try:
-            answer = await self._engine.code(
-                code,
-                catalog=self.listing.catalog,
-                invoker=self.invoker(caller),
-                owner=f"{portal_id}/{caller.user}",
-                resume=resume,
-                on_end=lambda run: self._recorder.write_run(run.as_json(), user=caller.user, portal=portal_id),
-            )
-        except UnknownRunError as error:
-            return _error_result(f"Not run: {error}.")
-        meta: JsonObject = {RUN_META_KEY: answer.run.as_json()}
-        return {"content": list(answer.blocks), "isError": answer.is_error, "_meta": meta}
-
-    async def _forward(self, context: Context, name: str, arguments: JsonObject, request: _Request) -> JsonObject:
-        tool = self.listing.tools.get(name)
+    async def _forward(
+        self, context: Context, tool: ListedTool | None, arguments: JsonObject, request: _Request
+    ) -> JsonObject | None:
         if tool is None:
-            raise _unknown_tool(name)
+            return None
 
         async def on_progress(progress: float, total: float | None, message: str | None) -> None:
             await context.session.report_progress(progress, total, message)
@@ -229,7 +275,7 @@ class ServedPortal:
             # The server's own JSON-RPC error is the client's to see as it is.
             raise MCPError(refusal.code or INTERNAL_ERROR, refusal.message, refusal.data) from refusal
         except UpstreamFailure as failure:
-            return _error_result(failure.message)
+            return error_result(failure.message)
 
 
 class _AnnouncingServer(Server[dict[str, Any]]):
@@ -264,9 +310,9 @@ def _scope(context: Context) -> Scope:
     return context.request.scope if context.request is not None else {}
 
 
-def _mode(context: Context) -> Mode:
-    mode = _scope(context).get(MODE_KEY, Mode.LIST)
-    return mode if isinstance(mode, Mode) else Mode.LIST
+def _view(context: Context) -> View:
+    view = _scope(context).get(VIEW_KEY)
+    return view if isinstance(view, View) else View(mode=Mode.LIST)
 
 
 def _is_modern(context: Context) -> bool:
@@ -278,7 +324,7 @@ def _request(context: Context) -> _Request:
     # Handshake versions have sessions; MCP 2026-07-28 has none, whatever header a client sends.
     client = None if is_modern or context.request is None else context.request.headers.get("mcp-session-id")
     caller = Caller(user=_scope(context).get(USER_KEY, LOCAL_USER), client=client)
-    return _Request(mode=_mode(context), caller=caller, is_modern=is_modern)
+    return _Request(view=_view(context), caller=caller, is_modern=is_modern)
 
 
 def _for_handshake(result: JsonObject) -> JsonObject:
@@ -286,12 +332,3 @@ def _for_handshake(result: JsonObject) -> JsonObject:
     if "structuredContent" not in result or isinstance(result["structuredContent"], dict):
         return result
     return {key: value for key, value in result.items() if key != "structuredContent"}
-
-
-def _error_result(text: str) -> JsonObject:
-    content: list[JsonValue] = [{"type": "text", "text": text}]
-    return {"content": content, "isError": True}
-
-
-def _unknown_tool(name: str) -> MCPError:
-    return MCPError(INVALID_PARAMS, f"Unknown tool: {name[:128]}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portal._modes import BadQuery, Mode, mode_of
+from portal._modes import BadQuery, Mode, view_of
 
 if TYPE_CHECKING:
     from portal._config import CodeMode
@@ -22,12 +22,23 @@ if TYPE_CHECKING:
         ([("codemode", "off")], "default_on", Mode.LIST),
         ([("codemode", "off")], "enforced", Mode.CODE),
         ([("codemode", "search_and_execute")], "off", Mode.LIST),
+        ([("optimize_context", "minimize_tools")], "opt_in", Mode.NAMES),
+        ([("optimize_context", "search_and_execute")], "opt_in", Mode.QUERY),
+        ([("optimize_context", "minimize_tools")], "default_on", Mode.NAMES),
+        ([("optimize_context", "minimize_tools")], "off", Mode.NAMES),
+        ([("optimize_context", "search_and_execute")], "enforced", Mode.CODE),
+        ([("access", "read")], "default_on", Mode.CODE),
+        ([("access", "read"), ("optimize_context", "minimize_tools")], "opt_in", Mode.NAMES),
     ],
 )
 def test_the_query_and_the_policy_make_the_mode(
     query: list[tuple[str, str]], code_mode: CodeMode, expected: Mode
 ) -> None:
-    assert mode_of(query, code_mode) is expected
+    view = view_of(query, code_mode)
+
+    assert view.mode is expected
+    assert view.is_read_only == (("access", "read") in query)
+    assert view.has_programs == (code_mode != "off")
 
 
 @pytest.mark.parametrize("code_mode", ["off", "opt_in", "default_on", "enforced"])
@@ -38,8 +49,10 @@ def test_the_query_and_the_policy_make_the_mode(
         ([("codemode", "on")], "codemode cannot be 'on'; use codemode=search_and_execute or codemode=off."),
         ([("codemode", "")], "codemode cannot be ''"),
         ([("codemode", "off"), ("codemode", "off")], "The option 'codemode' is given more than once; give it once."),
-        ([("optimize_context", "minimize_tools")], "The option optimize_context is not available in this version."),
-        ([("access", "read")], "The option access is not available in this version."),
+        (
+            [("codemode", "off"), ("optimize_context", "minimize_tools")],
+            "The options codemode and optimize_context exclude each other; keep one.",
+        ),
         ([("access", "write")], "access cannot be 'write'; use access=read."),
     ],
 )
@@ -47,6 +60,6 @@ def test_a_query_that_is_wrong_is_wrong_under_every_policy_and_names_the_right_o
     query: list[tuple[str, str]], message: str, code_mode: CodeMode
 ) -> None:
     with pytest.raises(BadQuery) as mistake:
-        mode_of(query, code_mode)
+        view_of(query, code_mode)
 
     assert str(mistake.value).startswith(message)

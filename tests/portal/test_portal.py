@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tests.portal.conftest import PortalAt, Serving, StdioServer, Upstreamed
 
 Era = Literal["legacy", "auto"]
+OWN = ["portal_list_servers", "portal_toggle_servers", "portal_toggle_single_server"]
 ERAS = pytest.mark.parametrize("era", ["legacy", "auto"])
 TOKEN = "a-token-of-the-portal-itself"
 
@@ -55,7 +56,7 @@ async def test_every_tool_is_listed_by_its_server_and_called(
 
     assert names == [
         *("up_echo", "child_add", "child_environment", "child_process", "child_leave"),
-        "portal_list_servers",
+        *OWN,
     ]
     assert text(echoed) == "echo {'n': 1}"
     assert added.structured_content == {"result": 5}
@@ -152,8 +153,8 @@ async def test_one_invalid_tool_never_breaks_the_list(
         async with Client(f"{origin}/mcp", cache=None) as client:
             modern = {tool.name: tool.output_schema for tool in (await client.list_tools()).tools}
 
-    assert legacy == {"up_echo": None, "up_list_of": None, "portal_list_servers": None}
-    assert modern == {"up_echo": None, "up_list_of": {"type": "array"}, "portal_list_servers": None}
+    assert legacy == {"up_echo": None, "up_list_of": None, **dict.fromkeys(OWN)}
+    assert modern == {"up_echo": None, "up_list_of": {"type": "array"}, **dict.fromkeys(OWN)}
 
 
 async def test_structured_content_that_is_no_object_is_kept_from_versions_that_cannot_carry_it(
@@ -249,8 +250,8 @@ async def test_named_portals_offer_their_own_servers_and_not_the_tools_they_deny
                     await client.call_tool("a_erase", {})
             unknown = await post(f"{origin}/other/mcp")
 
-    assert everything == ["a_echo", "a_erase", "b_echo", "b_erase", "portal_list_servers"]
-    assert safe == ["a_echo", "portal_list_servers"]
+    assert everything == ["a_echo", "a_erase", "b_echo", "b_erase", *OWN]
+    assert safe == ["a_echo", *OWN]
     assert unknown.status_code == 404
 
 
@@ -279,7 +280,8 @@ async def test_a_long_name_is_shortened_and_still_calls_its_tool(
         ("codemode=yes", "codemode cannot be 'yes'; use codemode=search_and_execute or codemode=off."),
         ("code=1", "There is no option 'code'. The options are ?codemode=search_and_execute"),
         ("codemode=off&codemode=off", "The option 'codemode' is given more than once"),
-        ("access=read", "The option access is not available in this version."),
+        ("access=write", "access cannot be 'write'; use access=read."),
+        ("codemode=off&optimize_context=minimize_tools", "exclude each other; keep one."),
     ],
 )
 async def test_a_query_that_means_nothing_is_refused_with_the_right_options(
