@@ -1,6 +1,6 @@
 /* What to do instead of a name that other places to run JavaScript have and an isolate has not. The names stay absent
-   (`typeof fetch` is "undefined", which programs ask); only the error that ends a run says more. The host's setup may give
-   its own text for a name. */
+   (`typeof fetch` is "undefined", which programs ask); only the error that ends a run says more. The host's setup may
+   give its own text for a name. */
 #include "guest.h"
 
 static const struct {

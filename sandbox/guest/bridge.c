@@ -194,7 +194,7 @@ static JSValue bridge_call(JSContext *ctx, JSValueConst this_value, int argc, JS
     return JS_DupValue(ctx, call.promise);
 }
 
-/* ---- settlements ---------------------------------------------------------------------------------------------------- */
+/* ---- settlements ------------------------------------------------------------------------------------------------- */
 
 /* An own property, so that Object.prototype cannot add fields to a settlement. */
 static JSValue own(JSContext *ctx, JSValueConst object, const char *name)

@@ -9,7 +9,7 @@
 
 #include "engine.h"
 
-/* ---- limits ------------------------------------------------------------------------------------------------- */
+/* ---- limits ------------------------------------------------------------------------------------------------------ */
 
 enum {
     /* About 2,400 plain calls deep, or 700 through Array.prototype.map. It fits the host's 6 MiB of wasm stack in each
@@ -42,7 +42,7 @@ extern Limits limits;
 extern uint32_t memory_refused; /* heap bytes when an allocation was last refused; 0: never */
 extern uint32_t memory_reserve; /* heap bytes allowed beyond the limit, to report a run that has filled its heap */
 
-/* ---- the control block: the host reads and writes it in linear memory (shim.c) ---------------------------------- */
+/* ---- the control block: the host reads and writes it in linear memory (shim.c) ----------------------------------- */
 
 typedef struct {
     uint32_t abi;              /* ABI_VERSION */
@@ -59,7 +59,7 @@ typedef struct {
 } Control;
 extern Control control;
 
-/* ---- growing bytes, outside the JavaScript heap so that an exhausted heap can still be reported ---------------- */
+/* ---- growing bytes, outside the JavaScript heap so that an exhausted heap can still be reported ------------------ */
 
 typedef struct {
     uint8_t *bytes;
@@ -78,7 +78,7 @@ void buffer_free(Buffer *buffer);
 bool outbox_put(char kind, const Buffer *payload);
 void outbox_clear(void);
 
-/* ---- JSON (json.c) ------------------------------------------------------------------------------------------------ */
+/* ---- JSON (json.c) ----------------------------------------------------------------------------------------------- */
 
 typedef enum {
     JSON_OK,
@@ -111,7 +111,7 @@ void json_string(Buffer *out, const char *utf8, size_t length);
 /* A JavaScript string as a JSON string, at most `units_max` code units of it; false when memory ran out. */
 bool json_js_string(JSContext *ctx, Buffer *out, JSValueConst string, uint32_t units_max);
 
-/* ---- random (random.c): ChaCha20 over the host's seed ----------------------------------------------------------- */
+/* ---- random (random.c): ChaCha20 over the host's seed ------------------------------------------------------------ */
 
 void random_seed(const uint8_t seed[32]);
 void random_bytes(uint8_t *bytes, size_t length);
@@ -125,7 +125,7 @@ void inspect_natives(JSContext *ctx, JSValueConst natives); /* inspect.c */
 void timer_natives(JSContext *ctx, JSValueConst natives);  /* timers.c: timers and the clock */
 void report_natives(JSContext *ctx, JSValueConst natives); /* report.c: logs, limit errors */
 
-/* ---- host calls (bridge.c) ---------------------------------------------------------------------------------------- */
+/* ---- host calls (bridge.c) --------------------------------------------------------------------------------------- */
 
 bool bridge_settle(JSContext *ctx, const char *json, size_t length); /* false: not a list of settlements */
 /* Calls whose promise nobody ever looked at: writes [{"method","line"},...] and returns how many. */
@@ -141,7 +141,7 @@ int64_t timers_next_us(void); /* -1: none */
 bool timers_run_one(JSContext *ctx); /* runs the first that is due; false when none is */
 uint32_t timers_pending(void);
 
-/* ---- errors and logs (report.c) -------------------------------------------------------------------------------- */
+/* ---- errors and logs (report.c) ---------------------------------------------------------------------------------- */
 
 void report_init(JSContext *ctx);
 JSValue report_throw_limit(JSContext *ctx, const char *limit, uint64_t max, uint64_t used);
@@ -154,12 +154,12 @@ void report_limit(Buffer *out, const char *limit, uint64_t max, uint64_t used);
 uint32_t report_unhandled(JSContext *ctx, Buffer *out); /* writes [{"message",...},...] */
 bool report_is_interrupted(void);
 
-/* ---- advice (advice.c) ---------------------------------------------------------------------------------------------- */
+/* ---- advice (advice.c) ------------------------------------------------------------------------------------------- */
 
 /* What to use instead of a name that is not there; false when nothing is known. */
 bool advice_for(JSContext *ctx, const char *name, size_t length, char *out, size_t size);
 
-/* ---- the program (program.c) -------------------------------------------------------------------------------------- */
+/* ---- the program (program.c) ------------------------------------------------------------------------------------- */
 
 extern JSValue setup_hints; /* {identifier: advice}, from the setup */
 extern char namespace_name[64];

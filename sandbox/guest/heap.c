@@ -159,7 +159,7 @@ static void trim(Block *block, uint32_t size)
     link_free(spare, spare_size);
 }
 
-/* ---- linear memory --------------------------------------------------------------------------------------------- */
+/* ---- linear memory ----------------------------------------------------------------------------------------------- */
 
 static bool grow_pages(size_t bytes)
 {
@@ -198,7 +198,7 @@ static bool grow(uint32_t size)
     return true;
 }
 
-/* ---- the interface ------------------------------------------------------------------------------------------------ */
+/* ---- the interface ----------------------------------------------------------------------------------------------- */
 
 /* The payload of a request: a multiple of 8, plus the 4 that the next header leaves. */
 static uint32_t payload_size(size_t size)

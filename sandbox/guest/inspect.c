@@ -29,7 +29,9 @@ static JSValue promise_state(JSContext *ctx, JSValueConst this_value, int argc, 
 {
     JSPromiseStateEnum state = JS_PromiseState(ctx, argv[0]);
     JSValue result = JS_NewObject(ctx);
-    const char *name = state == JS_PROMISE_FULFILLED ? "fulfilled" : state == JS_PROMISE_REJECTED ? "rejected" : "pending";
+    const char *name = state == JS_PROMISE_FULFILLED  ? "fulfilled"
+                       : state == JS_PROMISE_REJECTED ? "rejected"
+                                                      : "pending";
     JS_DefinePropertyValueStr(ctx, result, "state", JS_NewString(ctx, name), JS_PROP_C_W_E);
     JS_DefinePropertyValueStr(ctx, result, "result", JS_PromiseResult(ctx, argv[0]), JS_PROP_C_W_E);
     return result;

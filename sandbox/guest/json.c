@@ -24,7 +24,7 @@ void json_init(JSContext *ctx)
     atom_message = JS_NewAtom(ctx, "message");
 }
 
-/* ---- strings -------------------------------------------------------------------------------------------------- */
+/* ---- strings ----------------------------------------------------------------------------------------------------- */
 
 static const char hex[] = "0123456789abcdef";
 
@@ -112,7 +112,11 @@ void json_string(Buffer *out, const char *utf8, size_t length)
     buffer_put(out, "\"", 1);
     while (s < end && buffer_reserve(out, ESCAPED_MAX)) {
         uint32_t c = *s++;
-        int more = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : c >= 0xe0 && c < 0xf0 ? 2 : c >= 0xf0 && c < 0xf5 ? 3 : -1;
+        int more = c < 0x80                ? 0
+                   : c >= 0xc2 && c < 0xe0 ? 1
+                   : c >= 0xe0 && c < 0xf0 ? 2
+                   : c >= 0xf0 && c < 0xf5 ? 3
+                                           : -1;
         static const uint32_t smallest[] = {0, 0x80, 0x800, 0x10000};
         if (more > 0) {
             int seen = 0;
@@ -129,7 +133,7 @@ void json_string(Buffer *out, const char *utf8, size_t length)
     buffer_put(out, "\"", 1);
 }
 
-/* ---- values ---------------------------------------------------------------------------------------------------- */
+/* ---- values ------------------------------------------------------------------------------------------------------ */
 
 static JsonStatus write_value(JSContext *ctx, JsonWriter *w, JSValueConst value, JSValueConst key, bool asks_to_json);
 

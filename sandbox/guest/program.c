@@ -35,7 +35,7 @@ static const char *source; /* the agent's, inside `text` */
 static size_t source_length;
 static char *text;
 
-/* ---- positions ----------------------------------------------------------------------------------------------------- */
+/* ---- positions --------------------------------------------------------------------------------------------------- */
 
 static const char *line_start(int line)
 {
@@ -127,7 +127,7 @@ static int find_module_line(void)
     return 0;
 }
 
-/* ---- forms ----------------------------------------------------------------------------------------------------------- */
+/* ---- forms ------------------------------------------------------------------------------------------------------- */
 
 static const char *skip_trivia(const char *p)
 {
@@ -244,7 +244,8 @@ void program_load(JSContext *ctx, const char *given, size_t length)
     static const Form expression_first[] = {EXPRESSION, SCRIPT, BODY, MODULE};
     static const Form script_first[] = {SCRIPT, EXPRESSION, BODY, MODULE};
     const Form *order = begins_with_declaration() ? script_first : expression_first;
-    static const int rank[] = {[EXPRESSION] = 0, [BODY] = 1, [SCRIPT] = 2, [MODULE] = 3}; /* whose error, at one place */
+    /* Whose error is told when several lie at one place. */
+    static const int rank[] = {[EXPRESSION] = 0, [BODY] = 1, [SCRIPT] = 2, [MODULE] = 3};
     int module_line = find_module_line();
     JSValue compiled = JS_EXCEPTION, best = JS_UNDEFINED;
     size_t best_offset = 0;
@@ -312,7 +313,7 @@ JSModuleDef *program_refuse_import(JSContext *ctx, const char *specifier, void *
     return NULL;
 }
 
-/* ---- a script's value ---------------------------------------------------------------------------------------------- */
+/* ---- a script's value -------------------------------------------------------------------------------------------- */
 
 /* The function to call in a script that only declares functions and calls none: `main`, else `run`, else the last.
    Undefined when the source holds anything else, which may have called it already. */
@@ -389,7 +390,7 @@ static JSValue completion_value(JSContext *ctx, JSValueConst evaluated)
     return function;
 }
 
-/* ---- the run --------------------------------------------------------------------------------------------------------- */
+/* ---- the run ----------------------------------------------------------------------------------------------------- */
 
 /* Looks at the promise that the run hangs on; true when that moved. */
 static bool step(JSContext *ctx)

@@ -28,7 +28,7 @@ static JSValue make_limit_error = JS_UNDEFINED; /* (message, limit, max, used) =
 static bool interrupted;
 static uint64_t log_bytes;
 
-/* ---- unhandled rejections ------------------------------------------------------------------------------------------ */
+/* ---- unhandled rejections ---------------------------------------------------------------------------------------- */
 
 static void add_unhandled(JSContext *ctx, JSValueConst promise, JSValueConst reason)
 {
@@ -81,7 +81,7 @@ bool report_is_interrupted(void)
     return interrupted;
 }
 
-/* ---- limits ---------------------------------------------------------------------------------------------------------- */
+/* ---- limits ------------------------------------------------------------------------------------------------------ */
 
 static void limit_message(char text[MESSAGE_SHORT], const char *limit, uint64_t max, uint64_t used)
 {
@@ -128,7 +128,7 @@ void report_limit(Buffer *out, const char *limit, uint64_t max, uint64_t used)
     buffer_text(out, "}");
 }
 
-/* ---- errors ---------------------------------------------------------------------------------------------------------- */
+/* ---- errors ------------------------------------------------------------------------------------------------------ */
 
 static void forget_exception(JSContext *ctx)
 {
@@ -334,7 +334,8 @@ static void write_error(JSContext *ctx, Buffer *out, JSValueConst thrown, bool i
         limit = raised.limit;
         max = raised.max;
         used = raised.used;
-    } else if (memory_refused && (JS_IsNull(thrown) || JS_IsUninitialized(thrown) || (message && !strcmp(message, "out of memory")))) {
+    } else if (memory_refused && (JS_IsNull(thrown) || JS_IsUninitialized(thrown) ||
+                                  (message && !strcmp(message, "out of memory")))) {
         limit = "memory_bytes"; /* null or nothing: the engine had no memory left for an Error */
         max = limits.memory_bytes;
         used = memory_refused;
@@ -393,7 +394,7 @@ uint32_t report_unhandled(JSContext *ctx, Buffer *out)
     return count;
 }
 
-/* ---- logs ---------------------------------------------------------------------------------------------------------- */
+/* ---- logs -------------------------------------------------------------------------------------------------------- */
 
 /* log(level, text): one record. A flood has to stop, so the line that passes the limit is cut there and throws. */
 static JSValue write_log(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv)

@@ -81,7 +81,7 @@ static void js_free_block(void *opaque, void *block)
     heap_free(block);
 }
 
-/* ---- at build time ------------------------------------------------------------------------------------------------- */
+/* ---- at build time ----------------------------------------------------------------------------------------------- */
 
 /* begin(function): what the prelude wants to have called with the setup of a run */
 static JSValue set_begin(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv)
@@ -92,7 +92,8 @@ static JSValue set_begin(JSContext *ctx, JSValueConst this_value, int argc, JSVa
 
 int EXPORT(portico_init)(void)
 {
-    static const JSMallocFunctions heap = {js_alloc_zeroes, js_alloc_block, js_free_block, js_resize_block, heap_size_of};
+    static const JSMallocFunctions heap = {js_alloc_zeroes, js_alloc_block, js_free_block, js_resize_block,
+                                           heap_size_of};
     control.inbox = (uint32_t)(uintptr_t)inbox;
     control.inbox_capacity = sizeof(inbox);
     runtime = JS_NewRuntime2(&heap, NULL);
@@ -122,10 +123,8 @@ int EXPORT(portico_prelude)(uint32_t length)
     text[length] = 0;
     JSValue compiled = JS_Eval(context, text, length, "prelude", JS_EVAL_FLAG_STRICT | JS_EVAL_FLAG_COMPILE_ONLY);
     memset(text, 0, length);
-    uint8_t *bytecode = JS_IsException(compiled)
-                            ? NULL
-                            : JS_WriteObject(context, &size, compiled, JS_WRITE_OBJ_BYTECODE | JS_WRITE_OBJ_STRIP_SOURCE |
-                                                                           JS_WRITE_OBJ_STRIP_DEBUG);
+    const int flags = JS_WRITE_OBJ_BYTECODE | JS_WRITE_OBJ_STRIP_SOURCE | JS_WRITE_OBJ_STRIP_DEBUG;
+    uint8_t *bytecode = JS_IsException(compiled) ? NULL : JS_WriteObject(context, &size, compiled, flags);
     JS_FreeValue(context, compiled);
     JSValue loaded = bytecode ? JS_ReadObject(context, bytecode, size, JS_READ_OBJ_BYTECODE) : JS_EXCEPTION;
     js_free(context, bytecode);
@@ -156,7 +155,7 @@ int EXPORT(portico_seal)(void)
     return 0;
 }
 
-/* ---- at run time --------------------------------------------------------------------------------------------------- */
+/* ---- at run time ------------------------------------------------------------------------------------------------- */
 
 uint32_t EXPORT(portico_reserve)(uint32_t length)
 {

@@ -1,10 +1,10 @@
 // structuredClone: a deep copy that keeps cycles, Map, Set, Date, RegExp, Error, buffers and their views.
 (natives) => {
   const {
-    ArrayIsArray, ArrayBufferIsView, Date, DOMException, Error, Map, Object, ObjectKeys, RegExp, Set, apply, arrayBufferLength,
-    arrayBufferSlice, construct, dataViewBuffer, dataViewByteLength, dataViewByteOffset, dateGetTime, defineProperty,
-    hasOwn, mapForEach, mapGet, mapHas, mapSet, regexpFlags, regexpSource, setAdd, setForEach, typedArrayBuffer,
-    typedArrayByteOffset, typedArrayLength, typedArrayTag,
+    ArrayIsArray, ArrayBufferIsView, Date, DOMException, Error, Map, Object, ObjectKeys, RegExp, Set,
+    arrayBufferLength, arrayBufferSlice, dataViewBuffer, dataViewByteLength, dataViewByteOffset, dateGetTime,
+    defineProperty, hasOwn, mapForEach, mapGet, mapHas, mapSet, regexpFlags, regexpSource, setAdd, setForEach,
+    typedArrayBuffer, typedArrayByteOffset, typedArrayLength, typedArrayTag,
   } = natives.primordials;
   const { classOf } = natives;
 
@@ -17,8 +17,8 @@
     throw new DOMException(`${what} cannot be cloned`, "DataCloneError");
   };
   const VIEWS = { __proto__: null };
-  const names = ["Int8Array", "Uint8Array", "Uint8ClampedArray", "Int16Array", "Uint16Array", "Int32Array", "Uint32Array",
-    "BigInt64Array", "BigUint64Array", "Float16Array", "Float32Array", "Float64Array"];
+  const names = ["Int8Array", "Uint8Array", "Uint8ClampedArray", "Int16Array", "Uint16Array", "Int32Array",
+    "Uint32Array", "BigInt64Array", "BigUint64Array", "Float16Array", "Float32Array", "Float64Array"];
   for (let i = 0; i < names.length; i++) VIEWS[names[i]] = globalThis[names[i]];
   const DataViewClass = DataView;
   const ERRORS = { __proto__: null, Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };

@@ -1,12 +1,11 @@
-// The console: one log record a line, text as a reader of Node's console expects it, but compact. Bounded twice: here in
-// depth and items of one value, in report.c in bytes of all lines together.
+// The console: one log record a line, text as a reader of Node's console expects it, but compact. Bounded twice: here
+// in depth and items of one value, in report.c in bytes of all lines together.
 (natives) => {
   const {
-    ArrayIsArray, ArrayBufferIsView, Date, Error, Map, MathMax, Object, ObjectIs, Promise, RegExp, Set, String,
-    arrayIndexOf, arrayJoin, arrayPush, arraySlice, arraySort, bigintToString, dateGetTime, dateToISOString,
-    defineProperty, getOwnPropertyDescriptor, getPrototypeOf, hasOwn, mapDelete, mapForEach, mapGet, mapHas, mapSet,
-    mapSize, numberToFixed, ownKeys, parseInt, regexpFlags, regexpSource, setForEach, setSize, stringEndsWith,
-    stringIncludes, stringIndexOf, stringPadEnd, stringRepeat, stringReplaceAll, stringSlice, stringStartsWith,
+    ArrayIsArray, ArrayBufferIsView, Date, Map, Object, ObjectIs, Promise, Set, String, arrayIndexOf, arrayJoin,
+    arrayPush, bigintToString, dateGetTime, dateToISOString, getOwnPropertyDescriptor, getPrototypeOf, hasOwn,
+    mapDelete, mapForEach, mapGet, mapHas, mapSet, mapSize, numberToFixed, ownKeys, parseInt, regexpFlags,
+    regexpSource, setForEach, setSize, stringIncludes, stringIndexOf, stringReplaceAll, stringSlice,
     symbolToString, typedArrayLength, typedArrayTag,
   } = natives.primordials;
   const { classOf, log: writeLine, promiseState, now } = natives;
@@ -73,23 +72,23 @@
         continue;
       }
       const name = typeof key === "symbol" ? `[${symbolToString(key)}]` : isPlainName(key) ? key : quote(key);
-      const text = hasOwn(field, "value") ? inspect(field.value, seen, depth) : field.set ? "[Getter/Setter]" : "[Getter]";
+      const text = hasOwn(field, "value") ? inspect(field.value, seen, depth)
+        : field.set ? "[Getter/Setter]" : "[Getter]";
       arrayPush(shown, `${name}: ${text}`);
     }
     if (left) arrayPush(shown, `... ${left} more`);
     return shown;
   };
 
-  const braces = (prefix, open, parts, close) =>
-    prefix + (parts.length ? (open === "[" ? `[${arrayJoin(parts, ", ")}]` : `${open} ${arrayJoin(parts, ", ")} ${close}`) : open + close);
+  const list = (prefix, parts) => `${prefix}[${arrayJoin(parts, ", ")}]`;
+  const braces = (prefix, parts) => (parts.length ? `${prefix}{ ${arrayJoin(parts, ", ")} }` : `${prefix}{}`);
 
   const inspectObject = (value, seen, depth) => {
     const kind = classOf(value);
     if (kind === "proxy") return typeof value === "function" ? "[Function]" : natives.describeProxy(value);
     if (typeof value === "function") {
-      const name = getOwnPropertyDescriptor(value, "name");
-      const called = name !== undefined && typeof name.value === "string" && name.value ? `: ${name.value}` : " (anonymous)";
-      return `[Function${called}]`;
+      const name = getOwnPropertyDescriptor(value, "name")?.value;
+      return `[Function${typeof name === "string" && name !== "" ? `: ${name}` : " (anonymous)"}]`;
     }
     const name = constructorName(value);
     if (arrayIndexOf(seen, value) >= 0) return "[Circular]";
@@ -97,7 +96,8 @@
     arrayPush(seen, value);
     let text;
     if (ArrayIsArray(value)) {
-      text = braces(name === "Array" ? "" : `${name}(${value.length}) `, "[", items(value.length, (i) => value[i], seen, depth + 1), "]");
+      const prefix = name === "Array" ? "" : `${name}(${value.length}) `;
+      text = list(prefix, items(value.length, (i) => value[i], seen, depth + 1));
     } else if (kind === "error") {
       text = inspectError(value, seen, depth + 1);
     } else if (kind === "date") {
@@ -112,23 +112,24 @@
     } else if (kind === "map") {
       const shown = [];
       mapForEach(value, (item, key) => {
-        if (shown.length < ITEMS_MAX) arrayPush(shown, `${inspect(key, seen, depth + 1)} => ${inspect(item, seen, depth + 1)}`);
+        if (shown.length >= ITEMS_MAX) return;
+        arrayPush(shown, `${inspect(key, seen, depth + 1)} => ${inspect(item, seen, depth + 1)}`);
       });
       if (mapSize(value) > ITEMS_MAX) arrayPush(shown, `... ${mapSize(value) - ITEMS_MAX} more`);
-      text = braces(`Map(${mapSize(value)}) `, "{", shown, "}");
+      text = braces(`Map(${mapSize(value)}) `, shown);
     } else if (kind === "set") {
       const shown = [];
       setForEach(value, (item) => {
         if (shown.length < ITEMS_MAX) arrayPush(shown, inspect(item, seen, depth + 1));
       });
       if (setSize(value) > ITEMS_MAX) arrayPush(shown, `... ${setSize(value) - ITEMS_MAX} more`);
-      text = braces(`Set(${setSize(value)}) `, "{", shown, "}");
+      text = braces(`Set(${setSize(value)}) `, shown);
     } else if (ArrayBufferIsView(value) && typedArrayTag(value) !== undefined) {
       const length = typedArrayLength(value);
-      text = braces(`${typedArrayTag(value)}(${length}) `, "[", items(length, (i) => value[i], seen, depth + 1), "]");
+      text = list(`${typedArrayTag(value)}(${length}) `, items(length, (i) => value[i], seen, depth + 1));
     } else {
       const prefix = name === "Object" ? "" : name === null ? "[Object: null prototype] " : `${name} `;
-      text = braces(prefix, "{", members(value, seen, depth + 1, []), "}");
+      text = braces(prefix, members(value, seen, depth + 1, []));
     }
     seen.length--;
     return text;
@@ -148,6 +149,9 @@
 
   const show = (value) => (typeof value === "string" ? value : inspect(value, [], 0));
 
+  const numberText = (value) =>
+    typeof value === "bigint" ? inspect(value) : `${typeof value === "object" ? NaN : +value}`;
+
   // %s %d %i %f %j %o %O %c %% in a first string, as everywhere; the arguments that it does not take follow it.
   const format = (values) => {
     const parts = [];
@@ -156,14 +160,15 @@
       const pattern = values[0];
       let text = "", from = 0;
       next = 1;
-      for (let at = stringIndexOf(pattern, "%"); at >= 0 && at + 1 < pattern.length; at = stringIndexOf(pattern, "%", at + 2)) {
+      let at = -2;
+      while ((at = stringIndexOf(pattern, "%", at + 2)) >= 0 && at + 1 < pattern.length) {
         const kind = pattern[at + 1];
         if (kind !== "%" && (!stringIncludes("sdifjoOc", kind) || next >= values.length)) continue;
         text += stringSlice(pattern, from, at);
         from = at + 2;
         if (kind === "%") text += "%";
         else if (kind === "c") next++;
-        else if (kind === "d" || kind === "f") text += `${typeof values[next] === "object" ? NaN : +values[next]}`, next++;
+        else if (kind === "d" || kind === "f") text += numberText(values[next++]);
         else if (kind === "i") text += `${parseInt(values[next++])}`;
         else text += show(values[next++]);
       }

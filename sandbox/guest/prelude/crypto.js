@@ -1,15 +1,16 @@
 // crypto.randomUUID and getRandomValues, over the host's seed (random.c). No subtle: keys have no place in an isolate.
 (natives) => {
   const {
-    ArrayBufferIsView, TypeError, Uint8Array, DOMException, numberToString, stringIncludes, stringPadStart, typedArrayBuffer,
-    typedArrayByteLength, typedArrayByteOffset, typedArrayTag,
+    ArrayBufferIsView, TypeError, Uint8Array, DOMException, numberToString, stringIncludes, stringPadStart,
+    typedArrayBuffer, typedArrayByteLength, typedArrayByteOffset, typedArrayTag,
   } = natives.primordials;
 
   const BYTES_MAX = 65536; // of one request, by the Web Crypto standard
 
   const getRandomValues = (array) => {
     const tag = ArrayBufferIsView(array) ? typedArrayTag(array) : undefined;
-    if (tag === undefined || stringIncludes(tag, "Float")) throw new TypeError("getRandomValues takes an integer typed array");
+    if (tag === undefined || stringIncludes(tag, "Float"))
+      throw new TypeError("getRandomValues takes an integer typed array");
     const length = typedArrayByteLength(array);
     if (length > BYTES_MAX) throw new DOMException(`at most ${BYTES_MAX} bytes at once`, "QuotaExceededError");
     natives.randomFill(new Uint8Array(typedArrayBuffer(array), typedArrayByteOffset(array), length));

@@ -1,7 +1,7 @@
 // Event, EventTarget, AbortController and AbortSignal: as much of them as code that cancels its own waiting uses.
 (natives) => {
   const {
-    DOMException, Map, ObjectFreeze, TypeError, apply, arrayPush, arraySlice, arraySplice, mapGet, mapSet, construct,
+    DOMException, Map, TypeError, apply, arrayPush, arraySlice, arraySplice, mapGet, mapSet,
   } = natives.primordials;
 
   class Event {
@@ -89,13 +89,16 @@
     }
     static timeout(milliseconds) {
       const signal = makeSignal();
-      natives.setTimer(() => abortSignal(signal, new DOMException("the time is over", "TimeoutError")), milliseconds, false, []);
+      const expire = () => abortSignal(signal, new DOMException("the time is over", "TimeoutError"));
+      natives.setTimer(expire, milliseconds, false, []);
       return signal;
     }
     static any(signals) {
       const signal = makeSignal(), all = [...signals];
       for (let i = 0; i < all.length; i++) if (all[i].aborted) return abortSignal(signal, all[i].reason), signal;
-      for (let i = 0; i < all.length; i++) all[i].addEventListener("abort", () => abortSignal(signal, all[i].reason), { once: true });
+      for (let i = 0; i < all.length; i++) {
+        all[i].addEventListener("abort", () => abortSignal(signal, all[i].reason), { once: true });
+      }
       return signal;
     }
   }

@@ -1,13 +1,15 @@
 // What programs format for people without Intl: numbers and dates as en-US has them.
 (natives) => {
   const {
-    Date, MathMin, MathMax, numberToFixed, numberToString, stringEndsWith, stringIndexOf, stringPadStart, stringSlice, stringSplit,
-    dateGetTime, numberValueOf, dateParts,
+    Date, MathMin, MathMax, numberToFixed, numberToString, stringEndsWith, stringPadStart, stringSlice,
+    stringSplit, dateGetTime, numberValueOf, dateParts,
   } = natives.primordials;
 
   const group = (digits) => {
     let text = "";
-    for (let end = digits.length; end > 0; end -= 3) text = stringSlice(digits, MathMax(0, end - 3), end) + (text && `,${text}`);
+    for (let end = digits.length; end > 0; end -= 3) {
+      text = stringSlice(digits, MathMax(0, end - 3), end) + (text && `,${text}`);
+    }
     return text;
   };
 
@@ -51,7 +53,8 @@
     const isLong = style === "long" || style === "full" || monthStyle === "long";
     const isShort = style === "medium" || monthStyle === "short";
     const dayText = style || wanted.day ? (wanted.day === "2-digit" ? two(day) : `${day}`) : "";
-    const yearText = style || wanted.year ? (wanted.year === "2-digit" ? stringSlice(numberToString(year), -2) : `${year}`) : "";
+    const yearText = !style && !wanted.year ? ""
+      : wanted.year === "2-digit" ? stringSlice(numberToString(year), -2) : `${year}`;
     const weekdayText = style === "full" || wanted.weekday === "long" ? days[weekday]
       : wanted.weekday ? stringSlice(days[weekday], 0, 3) : "";
     let text;
@@ -60,7 +63,8 @@
       text = name + (dayText && ` ${dayText}`) + (yearText && (dayText ? `, ${yearText}` : ` ${yearText}`));
     } else {
       const number = monthStyle ? (monthStyle === "2-digit" ? two(month + 1) : `${month + 1}`) : "";
-      text = number + (number && dayText ? "/" : "") + dayText + ((number || dayText) && yearText ? "/" : "") + yearText;
+      const start = number + (number && dayText ? "/" : "") + dayText;
+      text = start + (start && yearText ? "/" : "") + yearText;
     }
     return weekdayText + (weekdayText && text ? ", " : "") + text;
   };
@@ -78,8 +82,12 @@
     toLocaleDateString: dated(formatDate),
     toLocaleTimeString: dated(formatTime),
     toLocaleString: dated((date, options) => {
-      const hasTime = !options || options.hour || options.minute || options.second || options.timeStyle || options.hour12 !== undefined;
-      const hasDate = !options || options.year || options.month || options.day || options.weekday || options.dateStyle;
+      const has = (names) => {
+        for (let i = 0; options && i < names.length; i++) if (options[names[i]] !== undefined) return true;
+        return !options;
+      };
+      const hasTime = has(["hour", "minute", "second", "timeStyle", "hour12"]);
+      const hasDate = has(["year", "month", "day", "weekday", "dateStyle"]);
       if (hasDate && !hasTime) return formatDate(date, options);
       if (hasTime && !hasDate && options) return formatTime(date, options);
       return `${formatDate(date, options)}, ${formatTime(date, options)}`;

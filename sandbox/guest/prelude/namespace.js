@@ -22,7 +22,8 @@
       __proto__: null,
       get(target, key) {
         if (isReserved(key)) return undefined;
-        if (key === "call" || key === "apply" || key === "bind" || key === "name" || key === "length") return target[key];
+        if (key === "call" || key === "apply" || key === "bind") return target[key];
+        if (key === "name" || key === "length") return target[key];
         if (key === "toString") return () => `function ${path}() { [native code] }`;
         if (key === "constructor" || key === "prototype") return undefined;
         return methodOf(`${path}.${key}`);
@@ -82,6 +83,7 @@
     for (let i = 0; i < errors.length; i++) makeErrorClass(errors[i]);
     const made = makeNamespace(namespace, methods, builtins);
     natives.define(namespace, made);
-    natives.describeProxy = (value) => (value === made ? `[${namespace}: Object.keys(${namespace}) lists its methods]` : "[Proxy]");
+    const description = `[${namespace}: Object.keys(${namespace}) lists its methods]`;
+    natives.describeProxy = (value) => (value === made ? description : "[Proxy]");
   });
 };

@@ -1,9 +1,9 @@
 // TextEncoder and TextDecoder; the loops are in text.c. atob and btoa are QuickJS's own.
 (natives) => {
   const {
-    ArrayBufferIsView, RangeError, TypeError, Uint8Array, arrayBufferLength, getPrototypeOf, stringCharCodeAt, stringSlice,
-    stringToLowerCase, stringToWellFormed, stringTrim, typedArrayBuffer, typedArrayByteLength, typedArrayByteOffset,
-    typedArrayTag, dataViewBuffer, dataViewByteLength, dataViewByteOffset,
+    ArrayBufferIsView, RangeError, Uint8Array, arrayBufferLength, stringCharCodeAt, stringSlice,
+    stringToLowerCase, stringToWellFormed, stringTrim, typedArrayBuffer, typedArrayByteLength,
+    typedArrayByteOffset, typedArrayTag, dataViewBuffer, dataViewByteLength, dataViewByteOffset,
   } = natives.primordials;
 
   // Labels of the Encoding standard for what is here; "latin1" is windows-1252 there, and is taken for what it says.
@@ -78,8 +78,8 @@
       }
       if (isStream) result = natives.decode(bytes, this.#encoding, this.#isFatal);
       let text = result[0];
-      if (this.#isStart && !this.#keepsMark && this.#encoding !== "latin1" && text !== "" && stringCharCodeAt(text, 0) === 0xfeff)
-        text = stringSlice(text, 1);
+      const mayHaveMark = this.#isStart && !this.#keepsMark && this.#encoding !== "latin1" && text !== "";
+      if (mayHaveMark && stringCharCodeAt(text, 0) === 0xfeff) text = stringSlice(text, 1);
       this.#isStart = !isStream;
       return text;
     }

@@ -1,14 +1,15 @@
-// URL and URLSearchParams after the WHATWG URL standard, for the URLs that programs build and take apart. Hosts are ASCII:
-// a name that needs IDNA is an error, because mapping it wrongly would be worse. No file paths with drive letters.
+// URL and URLSearchParams after the WHATWG URL standard, for the URLs that programs build and take apart. Hosts are
+// ASCII: a name that needs IDNA is an error, because mapping it wrongly would be worse. No drive letters in file URLs.
 (natives) => {
   const {
     MathTrunc, StringFromCharCode, TypeError, apply, arrayJoin, arrayPush, arraySlice, arraySort, arraySplice,
     numberToString, stringCharCodeAt, stringEndsWith, stringIncludes, stringIndexOf, stringLastIndexOf,
-    stringReplaceAll, stringSlice, stringSplit, stringStartsWith, stringToLowerCase, stringToUpperCase, stringToWellFormed,
-    stringTrim, symbolIterator, typedArrayLength, Uint8Array, ObjectKeys, stringPadStart,
+    stringReplaceAll, stringSlice, stringSplit, stringStartsWith, stringToLowerCase, stringToUpperCase,
+    stringToWellFormed, stringTrim, symbolIterator, typedArrayLength, Uint8Array, ObjectKeys, stringPadStart,
   } = natives.primordials;
 
-  const PORTS = { __proto__: null, "http:": "80", "https:": "443", "ws:": "80", "wss:": "443", "ftp:": "21", "file:": "" };
+  const PORTS = { __proto__: null, "http:": "80", "https:": "443", "ws:": "80", "wss:": "443", "ftp:": "21",
+    "file:": "" };
 
   // What each part leaves as it is, beside letters, digits and -._~ ; everything else becomes %XX of its UTF-8.
   const KEPT = {
@@ -26,14 +27,16 @@
     let out = "";
     for (let i = 0; i < length; i++) {
       const c = bytes[i], char = StringFromCharCode(c);
-      const isPlain = (c >= 48 && c <= 57) || (c >= 65 && c <= 90) || (c >= 97 && c <= 122) || stringIncludes("-._~", char);
+      const isLetter = (c >= 65 && c <= 90) || (c >= 97 && c <= 122);
+      const isPlain = isLetter || (c >= 48 && c <= 57) || stringIncludes("-._~", char);
       out += isPlain || (c < 128 && stringIncludes(kept, char)) ? char
         : `%${stringPadStart(stringToUpperCase(numberToString(c, 16)), 2, "0")}`;
     }
     return out;
   };
 
-  const hexValue = (c) => (c >= 48 && c <= 57 ? c - 48 : c >= 65 && c <= 70 ? c - 55 : c >= 97 && c <= 102 ? c - 87 : -1);
+  const hexValue = (c) =>
+    c >= 48 && c <= 57 ? c - 48 : c >= 65 && c <= 70 ? c - 55 : c >= 97 && c <= 102 ? c - 87 : -1;
 
   const percentDecode = (text) => {
     if (!stringIncludes(text, "%")) return text;
@@ -98,7 +101,8 @@
       if (value !== value || value >= (isLast ? 256 ** (5 - parts.length) : 256)) throw 0;
       address += isLast ? value : value * 256 ** (3 - i);
     }
-    return `${MathTrunc(address / 16777216)}.${MathTrunc(address / 65536) % 256}.${MathTrunc(address / 256) % 256}.${address % 256}`;
+    const byte = (place) => MathTrunc(address / 256 ** place) % 256;
+    return `${byte(3)}.${byte(2)}.${byte(1)}.${byte(0)}`;
   };
 
   const parseIpv6 = (text) => {
@@ -216,21 +220,22 @@
     return text.length;
   };
 
-  // {scheme, username, password, host, port, path, query, fragment}; host null: no authority; throws anything when invalid.
+  // {scheme, username, password, host, port, path, query, fragment}; host null: no authority. Throws 0 when invalid.
   const parse = (input, base) => {
     let text = "";
-    for (let i = 0, from = 0; i <= input.length; i++) {
-      if (i === input.length || stringIncludes("\t\n\r", input[i])) (text += stringSlice(input, from, i)), (from = i + 1);
-    }
+    for (let i = 0; i < input.length; i++) if (!stringIncludes("\t\n\r", input[i])) text += input[i];
     text = stringTrim(text);
     let fragment = null, query = null;
     const hash = stringIndexOf(text, "#");
     if (hash >= 0) (fragment = encode(stringSlice(text, hash + 1), KEPT.fragment)), (text = stringSlice(text, 0, hash));
     const colon = stringIndexOf(text, ":");
-    let scheme = colon > 0 && isScheme(stringSlice(text, 0, colon)) ? stringToLowerCase(stringSlice(text, 0, colon + 1)) : null;
+    const hasScheme = colon > 0 && isScheme(stringSlice(text, 0, colon));
+    let scheme = hasScheme ? stringToLowerCase(stringSlice(text, 0, colon + 1)) : null;
     if (scheme !== null) text = stringSlice(text, colon + 1);
     else if (base === null) throw 0;
-    const isAbsolute = scheme !== null && !(base !== null && scheme === base.scheme && PORTS[scheme] !== undefined && text[0] !== "/" && text[0] !== "\\");
+    // `http:x` with a base of the same scheme is relative, by an old habit of browsers.
+    const isBaseScheme = base !== null && scheme === base.scheme && PORTS[scheme] !== undefined;
+    const isAbsolute = scheme !== null && !(isBaseScheme && text[0] !== "/" && text[0] !== "\\");
     scheme ??= base.scheme;
     const isSpecial = PORTS[scheme] !== undefined;
     const mark = stringIndexOf(text, "?");
@@ -238,7 +243,9 @@
       query = encode(stringSlice(text, mark + 1), isSpecial ? KEPT.specialQuery : KEPT.query);
       text = stringSlice(text, 0, mark);
     }
-    const record = { __proto__: null, scheme, username: "", password: "", host: null, port: "", path: "", query, fragment };
+    const record = {
+      __proto__: null, scheme, username: "", password: "", host: null, port: "", path: "", query, fragment,
+    };
     const slash = (i) => text[i] === "/" || (isSpecial && text[i] === "\\");
     if (isSpecial && isAbsolute && scheme !== "file:") {
       let i = 0;
@@ -287,7 +294,9 @@
     } else if (stringStartsWith(record.path, "//")) {
       text += "/.";
     }
-    return text + record.path + (record.query === null ? "" : `?${record.query}`) + (record.fragment === null ? "" : `#${record.fragment}`);
+    text += record.path;
+    if (record.query !== null) text += `?${record.query}`;
+    return record.fragment === null ? text : `${text}#${record.fragment}`;
   };
 
   // ---- URLSearchParams ----
@@ -344,7 +353,8 @@
     }
     delete(name, value = undefined) {
       for (let i = this.#pairs.length - 1; i >= 0; i--) {
-        if (this.#pairs[i][0] === `${name}` && (value === undefined || this.#pairs[i][1] === `${value}`)) arraySplice(this.#pairs, i, 1);
+        const key = this.#pairs[i][0], held = this.#pairs[i][1];
+        if (key === `${name}` && (value === undefined || held === `${value}`)) arraySplice(this.#pairs, i, 1);
       }
       this.#touch();
     }
@@ -354,7 +364,9 @@
     }
     getAll(name) {
       const values = [];
-      for (let i = 0; i < this.#pairs.length; i++) if (this.#pairs[i][0] === `${name}`) arrayPush(values, this.#pairs[i][1]);
+      for (let i = 0; i < this.#pairs.length; i++) {
+        if (this.#pairs[i][0] === `${name}`) arrayPush(values, this.#pairs[i][1]);
+      }
       return values;
     }
     has(name, value = undefined) {
@@ -435,7 +447,9 @@
     get password() { return this.#record.password; }
     set password(value) { if (this.#record.host) this.#record.password = encode(`${value}`, KEPT.userinfo); }
     get host() { return (this.#record.host ?? "") + (this.#record.port && `:${this.#record.port}`); }
-    set host(value) { if (this.#record.host !== null) this.#try((record) => setHost(record, `${value}`, this.#isSpecial)); }
+    set host(value) {
+      if (this.#record.host !== null) this.#try((record) => setHost(record, `${value}`, this.#isSpecial));
+    }
     get hostname() { return this.#record.host ?? ""; }
     set hostname(value) {
       if (this.#record.host !== null) this.#try((record) => { record.host = parseHost(`${value}`, this.#isSpecial); });
@@ -443,8 +457,9 @@
     get port() { return this.#record.port; }
     set port(value) {
       const text = `${value}`;
-      if (text === "") this.#record.port = "";
-      else if (isDigits(text) && +text <= 65535) this.#record.port = `${+text}` === PORTS[this.#record.scheme] ? "" : `${+text}`;
+      if (text !== "" && (!isDigits(text) || +text > 65535)) return;
+      const isDefault = text === "" || `${+text}` === PORTS[this.#record.scheme];
+      this.#record.port = isDefault ? "" : `${+text}`;
     }
     get pathname() { return this.#record.path; }
     set pathname(value) {
