@@ -48,6 +48,7 @@ class Portal:
     def __init__(self, config: Config, *, sandbox: Sandbox | None = None) -> None:
         self.config = config
         self.store = Store(config.store_url, retention=config.retention, secrets=config.secrets())
+        self.recorder = Recorder(self.store.records)
         self._kept_tools = KeptTools(self.store.catalogs)
         self.fleet = Fleet(config.servers, on_change=self._on_change, keep=self._kept_tools.keep)
         self._sandbox = sandbox
@@ -71,10 +72,9 @@ class Portal:
             # After the fleet, so that runs in the background end before the upstreams that they call are closed.
             engine = Engine(sandbox, limits=_engine_limits(self.config.limits), store=self.store.runs)
             self._engine = await stack.enter_async_context(engine)
-            recorder = Recorder(self.store.records)
             self._servers = {
                 portal.id: ServedPortal(
-                    config=portal, fleet=self.fleet, engine=engine, recorder=recorder, on_change=self._on_change
+                    config=portal, fleet=self.fleet, engine=engine, recorder=self.recorder, on_change=self._on_change
                 )
                 for portal in self.config.portals
             }

@@ -31,6 +31,10 @@ COMMANDS: Final = {
     "exec": _Command("_exec", "exec_program", "Run one program and print what an agent gets."),
     "types": _Command("_types", "types", "Print the TypeScript declarations of all tools."),
     "servers": _Command("_servers", "servers", "Connect to each server and print how it is."),
+    "runs": _Command("_runs", "runs", "Print the programs that were run, newest first."),
+    "logs": _Command("_logs", "logs", "Print the calls of tools, newest first."),
+    "migrate": _Command("_migrate", "migrate", "Bring the store to the schema of this version."),
+    "backup": _Command("_backup", "backup", "Copy the store to a file while it is in use."),
     "doctor": _Command("_doctor", "doctor", "Check this machine, the sandbox and each server."),
 }
 

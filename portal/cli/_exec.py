@@ -83,13 +83,19 @@ async def _run_alone(source: str) -> Answer:
 
 
 async def _run_with_tools(source: str, config: Config, portal_id: str) -> Answer:
+    from portal._server import LOCAL_USER  # noqa: PLC0415 -- as below
     from portal.cli._session import faults, opened  # noqa: PLC0415 -- the SDK and the HTTP stack, not needed alone
 
     async with Sandbox(SandboxConfig(workers=1)) as sandbox, opened(config, sandbox=sandbox) as portal:
         for fault in faults(portal.fleet.status()):
             note(f"without {fault}")
         catalog = portal.catalog(portal_id)
-        return await portal.engine.code(source, catalog=catalog, invoker=portal.invoker(portal_id))
+        return await portal.engine.code(
+            source,
+            catalog=catalog,
+            invoker=portal.invoker(portal_id),
+            on_end=lambda run: portal.recorder.write_run(run.as_json(), user=LOCAL_USER, portal=portal_id),
+        )
 
 
 def _as_json(answer: Answer) -> JsonObject:

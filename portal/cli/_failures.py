@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from portal._errors import AddressInUse, ConfigError
+from portal._errors import AddressInUse, ConfigError, StoreUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ def explained(error: BaseException) -> tuple[str, int]:
     """The message for ``error`` and the exit code; the first known error inside a group speaks for the group."""
     leaves = list(_leaves(error))
     for leaf in leaves:
-        if isinstance(leaf, ConfigError | AddressInUse | UsageError):
+        if isinstance(leaf, ConfigError | AddressInUse | StoreUnusable | UsageError):
             return str(leaf), BAD_INPUT
     for leaf in leaves:
         if any(kind.__name__ in _ROOTS for kind in type(leaf).__mro__):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from portal.store._backup import copy_sqlite
 from portal.store._catalogs import Catalogs
 from portal.store._kept_runs import KeptRuns
-from portal.store._learned import LearnedKey, LearnedTypes
+from portal.store._learned import StoredTypes
 from portal.store._migrate import Migration, migrate, schema_version
 from portal.store._records import RecordFilter, Records
 from portal.store._store import Store
@@ -17,12 +17,11 @@ from portal.store._store import Store
 __all__ = [
     "Catalogs",
     "KeptRuns",
-    "LearnedKey",
-    "LearnedTypes",
     "Migration",
     "RecordFilter",
     "Records",
     "Store",
+    "StoredTypes",
     "copy_sqlite",
     "migrate",
     "schema_version",

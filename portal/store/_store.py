@@ -16,7 +16,7 @@ from portal._secret import Secret
 from portal.store._catalogs import Catalogs
 from portal.store._database import Database
 from portal.store._kept_runs import QUOTA_BYTES, KeptRuns
-from portal.store._learned import LearnedTypes
+from portal.store._learned import StoredTypes
 from portal.store._migrate import migrate, schema_version
 from portal.store._records import Records
 from portal.store._schema import HEAD
@@ -63,7 +63,7 @@ class Store:
         self._clock = clock
         self._database = database = Database(location)
         self.catalogs = Catalogs(database, redactor=redactor, clock=clock)
-        self.learned = LearnedTypes(database, clock=clock)
+        self.learned = StoredTypes(database, clock=clock)
         self.records = Records(database)
         self.runs = KeptRuns(
             database,
@@ -79,9 +79,11 @@ class Store:
         await self._check()
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._database.close)
+            await self.learned.load()
             tasks = await stack.enter_async_context(anyio.create_task_group())
             stack.callback(tasks.cancel_scope.cancel)
             tasks.start_soon(self._write)
+            tasks.start_soon(self.learned.run)
             tasks.start_soon(self._sweep_again_and_again)
             stack.push_async_callback(self._finish_writing)
             self._stack = stack.pop_all()
@@ -123,6 +125,10 @@ class Store:
         with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_S):
             await self._is_written.wait()
             await self.records.writer.run()  # what the task left when it was cancelled together with the portal
+            try:
+                await self.learned.save()
+            except StoreError as error:
+                logger.warning("what was learned last is lost: %s", error)
         if self.records.writer.waiting:
             logger.error("%d records could not be stored; their log lines remain", self.records.writer.waiting)
 

@@ -1,4 +1,4 @@
-"""Synced tool lists and learned types, from one start to the next."""
+"""Synced tool lists, from one start to the next."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, select
 
 from portal import Secret
-from portal.store import LearnedKey
 from portal.store._database import Database
 from portal.store._schema import TOOL_LISTS
 
 if TYPE_CHECKING:
-    from portal._json import JsonObject, JsonValue
+    from portal._json import JsonValue
     from portal._store_url import StoreUrl
     from tests.portal.store.conftest import StoreAt
 
@@ -72,16 +71,3 @@ async def test_a_list_that_json_cannot_hold_is_left_out(store_at: StoreAt) -> No
         await store.catalogs.save("tickets", "here", [{"maximum": 2**70}])
 
         assert await store.catalogs.load() == {}
-
-
-async def test_learned_types_come_back_and_wider_ones_replace_them(store_at: StoreAt) -> None:
-    shared = LearnedKey(scope="", server_id="tickets", tool="a\0\ud800", schema_hash="1")
-    of_ann = shared._replace(scope="ann")
-    narrow: JsonObject = {"type": "number"}
-    wide: JsonObject = {"type": ["number", "string"]}
-    async with store_at() as store:
-        await store.learned.save({shared: narrow, of_ann: narrow})
-        await store.learned.save({shared: wide})
-
-    async with store_at() as store:
-        assert await store.learned.load() == {shared: wide, of_ann: narrow}

@@ -16,7 +16,8 @@ def announce(origin: str) -> None:
 
 
 async def main() -> None:
-    await serve(Config.from_mcp_config(Path(sys.argv[1]), {}, port=0), on_ready=announce)
+    file = Path(sys.argv[1])
+    await serve(Config.from_mcp_config(file, {"PORTICO_DATA_DIR": str(file.parent)}, port=0), on_ready=announce)
 
 
 anyio.run(main, backend_options={"use_uvloop": True})
