@@ -13,9 +13,9 @@ from engine._cut import cut_text, cut_value
 from engine._failure import failure_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from engine._catalog import Catalog
+    from engine._catalog import Catalog, CatalogTool
     from engine._limits import EngineLimits
     from engine._records import CallFact, RunRecord
     from sandbox import LogLine, Outcome
@@ -50,6 +50,7 @@ def write_answer(
     source: str,
     catalog: Catalog,
     calls: Sequence[CallFact],
+    returned: Iterable[tuple[CatalogTool, JsonValue]],
     emitted: Sequence[JsonObject],
     notes: Sequence[str],
     run_id: str,
@@ -67,7 +68,7 @@ def write_answer(
     is_cut = False
     logs = _log_text(outcome.logs, limits.log_chars)
     if outcome.error is not None:
-        parts.append(failure_text(outcome.error, source=source, catalog=catalog))
+        parts.append(failure_text(outcome.error, source=source, catalog=catalog, returned=returned))
         parts.extend(calls_text(calls))
     elif outcome.value is not None:
         room = max(limits.answer_chars - len(logs), limits.answer_chars // 2)

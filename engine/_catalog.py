@@ -22,6 +22,8 @@ from typegen import Declaration, JsonObject, Tool, assign_identifiers, declare, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from engine._learned import LearnedView
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerTools:
@@ -138,8 +140,11 @@ class Catalog:
         """Return the identifiers that look most like ``name``."""
         return nearest(name, self.tools, limit=limit)
 
-    def declaration(self, entry: CatalogTool) -> Declaration:
-        """Return the TypeScript declaration of one of this catalog's tools."""
+    def declaration(self, entry: CatalogTool, *, learned: LearnedView | None = None) -> Declaration:
+        """Return the TypeScript declaration of one of this catalog's tools, with what is ``learned`` of its results."""
+        tool = entry.tool if learned is None else learned.tool(entry)
+        if tool is not entry.tool:
+            return declare(tool, identifier=entry.identifier)
         known = self._declarations.get(entry.identifier)
         if known is None:
             known = self._declarations[entry.identifier] = declare(entry.tool, identifier=entry.identifier)

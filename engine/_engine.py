@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import logging
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 import anyio
 
 from engine._errors import CallError, UnknownRunError
 from engine._journal import Journal
 from engine._kept_runs import MemoryRunStore, new_run_id
+from engine._learned import LearnedView, Learner, MemoryLearnedTypes
 from engine._limits import EngineLimits
 from engine._query import query_tools
 from engine._run import Run
 from engine._source import program_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from engine._call import Invoker
     from engine._catalog import Catalog, CatalogTool
     from engine._kept_runs import RunStore
+    from engine._learned import LearnedTypes
     from engine._query import Detail
     from engine._records import RunRecord
     from sandbox import Sandbox
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("portico.engine")
 
+NO_ACCOUNTS: Final[Mapping[str, str]] = MappingProxyType({})
 LOCAL_OWNER = "local"
 """Who runs belong to where nobody signs in."""
 
@@ -44,7 +48,14 @@ class Engine:
     It works inside ``async with``; leaving stops the runs that still go on in the background.
     """
 
-    def __init__(self, sandbox: Sandbox, *, limits: EngineLimits | None = None, store: RunStore | None = None) -> None:
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        *,
+        limits: EngineLimits | None = None,
+        store: RunStore | None = None,
+        learned: LearnedTypes | None = None,
+    ) -> None:
         self._sandbox = sandbox
         self._limits = limits if limits is not None else EngineLimits()
         self._store: RunStore = (
@@ -52,6 +63,7 @@ class Engine:
             if store is not None
             else MemoryRunStore(max_bytes=self._limits.kept_bytes, keep_s=self._limits.kept_s)
         )
+        self._learner = Learner(learned if learned is not None else MemoryLearnedTypes())
         self._running: dict[tuple[str, str], _Task] = {}
         self._tasks: TaskGroup | None = None
         self._stack = AsyncExitStack()
@@ -75,6 +87,7 @@ class Engine:
         invoker: Invoker,
         owner: str = LOCAL_OWNER,
         resume: str | None = None,
+        accounts: Mapping[str, str] = NO_ACCOUNTS,
         on_end: Callable[[RunRecord], None] | None = None,
     ) -> Answer:
         """Run one program, as an agent submitted it, and write its answer.
@@ -85,13 +98,20 @@ class Engine:
         takes longer than ``EngineLimits.background_after_s`` is answered with its id and goes on; ``on_end`` gets the
         record of every run once, when it has ended.
 
+        What results look like is learned, for the declarations of tools without an output schema. ``accounts`` names,
+        by server id, the account with which this caller calls a server, where callers have accounts of their own:
+        what is learned there is shown to the same account only.
+
         Raises ``UnknownRunError`` when there is nothing to resume.
         """
-        run = await self._new_run(program_text(submitted), catalog, invoker, owner, resume)
+        source = program_text(submitted)
+        run = await self._new_run(
+            source, catalog=catalog, invoker=invoker, owner=owner, resume=resume, accounts=accounts
+        )
         return await self._finish(_Task(run, run.execute(self._sandbox), on_end))
 
-    @staticmethod
     def query(
+        self,
         query: str,
         *,
         catalog: Catalog,
@@ -99,9 +119,14 @@ class Engine:
         limit: int | None = None,
         detail: Detail = "types",
         name_of: Callable[[CatalogTool], str] | None = None,
+        accounts: Mapping[str, str] = NO_ACCOUNTS,
     ) -> str:
-        """Find tools, outside of any program; see ``query_tools``. Raises ``CallError``."""
-        return query_tools(catalog, query, server=server, limit=limit, detail=detail, name_of=name_of)
+        """Find tools, outside of any program: see ``query_tools``, and ``code`` for ``accounts``.
+
+        Raises ``CallError``.
+        """
+        learned = LearnedView(self._learner, accounts)
+        return query_tools(catalog, query, server=server, limit=limit, detail=detail, name_of=name_of, learned=learned)
 
     async def execute(
         self,
@@ -112,13 +137,23 @@ class Engine:
         invoker: Invoker,
         owner: str = LOCAL_OWNER,
         resume: str | None = None,
+        accounts: Mapping[str, str] = NO_ACCOUNTS,
         on_end: Callable[[RunRecord], None] | None = None,
     ) -> Answer:
         """Call one tool without a program; everything else is as for ``code``."""
-        run = await self._new_run("", catalog, invoker, owner, resume)
+        run = await self._new_run("", catalog=catalog, invoker=invoker, owner=owner, resume=resume, accounts=accounts)
         return await self._finish(_Task(run, run.call(tool, arguments), on_end))
 
-    async def _new_run(self, source: str, catalog: Catalog, invoker: Invoker, owner: str, resume: str | None) -> Run:
+    async def _new_run(
+        self,
+        source: str,
+        *,
+        catalog: Catalog,
+        invoker: Invoker,
+        owner: str,
+        resume: str | None,
+        accounts: Mapping[str, str],
+    ) -> Run:
         return Run(
             run_id=new_run_id(),
             owner=owner,
@@ -128,6 +163,7 @@ class Engine:
             journal=await self._journal(owner, resume),
             limits=self._limits,
             store=self._store,
+            learned=LearnedView(self._learner, accounts),
             find_result=lambda earlier: self._find_result(owner, earlier),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from engine._returned import returned_text
 from sandbox import (
     CallLimitExceeded,
     CpuLimitExceeded,
@@ -19,8 +20,11 @@ from sandbox import (
 )
 
 if TYPE_CHECKING:
-    from engine._catalog import Catalog
+    from collections.abc import Iterable
+
+    from engine._catalog import Catalog, CatalogTool
     from sandbox import GuestError
+    from typegen import JsonValue
 
 _LINE_CHARS = 160
 _MESSAGE_CHARS = 2_000
@@ -37,14 +41,19 @@ _ADVICE: tuple[tuple[type[GuestError], str], ...] = (
 )
 
 
-def failure_text(error: GuestError, *, source: str, catalog: Catalog) -> str:
-    """Write one failure, as in ``ToolError at 6:9: github_create_comment: 403 Forbidden``, with the line it was on."""
+def failure_text(
+    error: GuestError, *, source: str, catalog: Catalog, returned: Iterable[tuple[CatalogTool, JsonValue]] = ()
+) -> str:
+    """Write one failure, as in ``ToolError at 6:9: github_create_comment: 403 Forbidden``, with the line it was on.
+
+    Where the program took a result for what it is not, the shapes of what its tools ``returned`` follow.
+    """
     where = f" at {error.line}:{error.column}" if error.line is not None else ""
     message = error.message if len(error.message) <= _MESSAGE_CHARS else f"{error.message[:_MESSAGE_CHARS]}…"
     text = f"{error_name(error)}{where}: {_tool_prefix(error, catalog)}{message}"
     shown = _source_line(error, source)
     advice = next((words for kind, words in _ADVICE if isinstance(error, kind)), "")
-    return "\n".join(part for part in (text, shown, advice) if part)
+    return "\n".join(part for part in (text, shown, advice, returned_text(error, returned)) if part)
 
 
 def error_name(error: GuestError) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from engine._call import Invoker
     from engine._catalog import Catalog, CatalogTool
     from engine._journal import Journal
+    from engine._learned import LearnedView
     from sandbox import HostCall, RunClock
     from typegen import JsonObject, JsonValue
 
@@ -45,6 +46,7 @@ class HostCalls:
         invoker: Invoker,
         run_id: str,
         journal: Journal,
+        learned: LearnedView,
         find_result: Callable[[str], Awaitable[bytes]],
     ) -> None:
         self._catalog = catalog
@@ -52,6 +54,8 @@ class HostCalls:
         self._run_id = run_id
         self.clock: RunClock | None = None
         self._journal = journal
+        self._learned = learned
+        self._unwrapped: set[str] = set()
         self._find_result = find_result
         methods = (self._raw, self._search, self._describe, self._servers, self._emit, self._result)
         self._builtins: Mapping[str, Callable[[list[JsonValue]], Awaitable[bytes]]] = dict(
@@ -74,8 +78,19 @@ class HostCalls:
 
     async def _tool(self, name: str, arguments: list[JsonValue]) -> bytes:
         entry = self._entry(name)
-        result = await self._call_tool(entry, _only_argument(entry, arguments))
-        return orjson.dumps(unwrap(result, entry))
+        value = unwrap(await self._call_tool(entry, _only_argument(entry, arguments)), entry)
+        self._unwrapped.add(entry.identifier)
+        self._learned.learn(entry, value)
+        return orjson.dumps(value)
+
+    def returned(self) -> Iterator[tuple[CatalogTool, JsonValue]]:
+        """Yield what the tools of this run returned, as the program got it, the last one first."""
+        for entry, result in self._journal.results():
+            if entry.identifier in self._unwrapped:
+                yield entry, unwrap(result, entry)
+
+    def _declaration(self, entry: CatalogTool) -> str:
+        return self._catalog.declaration(entry, learned=self._learned).text
 
     def _entry(self, name: str) -> CatalogTool:
         """Return the tool that ``name`` means. Raises ``CallError`` with the nearest names."""
@@ -90,7 +105,7 @@ class HostCalls:
         findings = self._catalog.argument_check(entry).findings(arguments)
         if findings:
             raise CallError(
-                f"{entry.identifier}: {'; '.join(findings)}\n{self._catalog.declaration(entry).text}",
+                f"{entry.identifier}: {'; '.join(findings)}\n{self._declaration(entry)}",
                 fields=_invalid(entry),
             )
         earlier = self._journal.replay(entry, arguments)
@@ -144,7 +159,7 @@ class HostCalls:
                     "name": entry.identifier,
                     "server": entry.server_id,
                     "description": entry.tool.description,
-                    "declaration": self._catalog.declaration(entry).text,
+                    "declaration": self._declaration(entry),
                 }
                 for entry in found.values()
             ]
@@ -158,7 +173,7 @@ class HostCalls:
         if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
             raise _misuse('describe("tool_name")', "takes a tool's name or a list of names")
         entries = [self._entry(str(name)) for name in names[:_NAMES_MAX]]
-        return orjson.dumps("\n\n".join(self._catalog.declaration(entry).text for entry in entries))
+        return orjson.dumps("\n\n".join(self._declaration(entry) for entry in entries))
 
     async def _servers(self, _arguments: list[JsonValue]) -> bytes:
         """``codemode.servers()``: every server of this portal and how it is."""

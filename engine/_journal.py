@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from engine._catalog import CatalogTool
     from typegen import JsonObject
@@ -49,6 +49,11 @@ class Journal:
     def note(self, entry: CatalogTool, arguments: JsonObject, result: JsonObject) -> None:
         """Keep a call that succeeded, whether it was made or replayed."""
         self._completed.append((entry, _canonical(arguments), result))
+
+    def results(self) -> Iterator[tuple[CatalogTool, JsonObject]]:
+        """Yield the results of completed calls, the last one first."""
+        for entry, _, result in reversed(self._completed):
+            yield entry, result
 
     def kept_calls(self, max_bytes: int) -> tuple[KeptCall, ...] | None:
         """Return the calls to keep within ``max_bytes``, None when even the changes alone exceed it.

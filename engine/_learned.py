@@ -9,13 +9,13 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from typegen import DEFAULT_TOKEN_BUDGET, declare, learn
+from typegen import learn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from engine._catalog import CatalogTool
-    from typegen import Declaration, JsonValue, ResultShape, Tool
+    from typegen import JsonValue, ResultShape, Tool
 
 MAX_SHAPES: Final = 10_000
 """Kept in memory at once; far more than the tools of one portal, and at most about 30 KB each."""
@@ -115,13 +115,13 @@ class Learner:
 class LearnedView:
     """What one caller's results may teach, and what the caller is shown of it.
 
-    ``scopes`` names the account behind a server, by server id, where callers have accounts of their own: what is
-    learned there is shown to the same account only.
+    ``accounts`` names, by server id, the account with which this caller calls a server: where there is one, what is
+    learned from the server's results is shown to that account only.
     """
 
-    def __init__(self, learner: Learner, scopes: Mapping[str, str]) -> None:
+    def __init__(self, learner: Learner, accounts: Mapping[str, str]) -> None:
         self._learner = learner
-        self._scopes = scopes
+        self._accounts = accounts
 
     def learn(self, entry: CatalogTool, value: JsonValue) -> None:
         """Learn from an unwrapped result of ``entry``, unless its server says what it returns."""
@@ -132,13 +132,9 @@ class LearnedView:
         """Return the tool, with its learned output schema where it has none of its own."""
         return entry.tool if declares_output(entry.tool) else self._learner.learned(self._key(entry), entry.tool)
 
-    def declaration(self, entry: CatalogTool, *, token_budget: int | None = DEFAULT_TOKEN_BUDGET) -> Declaration:
-        """Return the TypeScript declaration, with the learned type of the result."""
-        return declare(self.tool(entry), identifier=entry.identifier, token_budget=token_budget)
-
     def _key(self, entry: CatalogTool) -> LearnedKey:
-        scope = self._scopes.get(entry.server_id, "")
-        return LearnedKey(scope, entry.server_id, entry.name, schema_hash(entry.tool))
+        account = self._accounts.get(entry.server_id, "")
+        return LearnedKey(account, entry.server_id, entry.name, schema_hash(entry.tool))
 
 
 def declares_output(tool: Tool) -> bool:
@@ -150,7 +146,7 @@ def declares_output(tool: Tool) -> bool:
     return not (is_any_object and schema.keys() <= _SAYING_NOTHING)
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=8_192)
 def schema_hash(tool: Tool) -> str:
     """Return a hash of the tool's input schema: where that changes, the result may have changed as well."""
     try:

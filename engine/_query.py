@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from engine._catalog import Catalog, CatalogTool
+    from engine._learned import LearnedView
     from typegen import JsonObject
 
 Detail: TypeAlias = Literal["names", "types", "schemas"]
@@ -35,11 +36,13 @@ def query_tools(
     limit: int | None = None,
     detail: Detail = "types",
     name_of: Callable[[CatalogTool], str] | None = None,
+    learned: LearnedView | None = None,
 ) -> str:
     """Find the tools of ``catalog`` that answer ``query`` and describe them, best first.
 
     ``/…/`` is a regular expression over names, parameters and descriptions. ``name_of`` says by which name the reader
-    calls a tool; without it, its identifier. Raises ``CallError`` for an unknown server or detail, or a bad expression.
+    calls a tool; without it, its identifier. ``learned`` knows the results of tools without an output schema. Raises
+    ``CallError`` for an unknown server or detail, or a bad expression.
     """
     if detail not in get_args(Detail):
         raise CallError(f"query: detail {detail!r} is not one of {', '.join(get_args(Detail))}", name="TypeError")
@@ -56,8 +59,9 @@ def query_tools(
     if detail == "schemas":
         return _schemas(found, name)
     if name_of is None:
-        return "\n\n".join(catalog.declaration(entry).text for entry in found)
-    return "\n\n".join(declare(entry.tool, identifier=name(entry)).text for entry in found)
+        return "\n\n".join(catalog.declaration(entry, learned=learned).text for entry in found)
+    tools = [entry.tool if learned is None else learned.tool(entry) for entry in found]
+    return "\n\n".join(declare(tool, identifier=name(entry)).text for entry, tool in zip(found, tools, strict=True))
 
 
 def _nothing(catalog: Catalog, query: str, server: str | None) -> str:

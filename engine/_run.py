@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from engine._catalog import Catalog
     from engine._journal import Journal
     from engine._kept_runs import RunStore
+    from engine._learned import LearnedView
     from engine._limits import EngineLimits
     from sandbox import Sandbox
     from typegen import JsonObject
@@ -54,6 +55,7 @@ class Run:
         journal: Journal,
         limits: EngineLimits,
         store: RunStore,
+        learned: LearnedView,
         find_result: Callable[[str], Awaitable[bytes]],
     ) -> None:
         self.id = run_id
@@ -70,6 +72,7 @@ class Run:
             invoker=invoker,
             run_id=run_id,
             journal=journal,
+            learned=learned,
             find_result=find_result,
         )
 
@@ -144,6 +147,7 @@ class Run:
             source=self._source,
             catalog=self._catalog,
             calls=self._host_calls.calls,
+            returned=self._host_calls.returned(),
             emitted=self._host_calls.emitted,
             notes=missing_awaits(facts),
             run_id=self.id,

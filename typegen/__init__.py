@@ -18,6 +18,7 @@ from typegen._json import JsonObject, JsonValue
 from typegen._learn import learn
 from typegen._module import declare_module
 from typegen._names import assign_identifiers, fold_name, identifier_for
+from typegen._outline import outline
 from typegen._result_shape import ResultShape
 from typegen._text import estimate_tokens
 from typegen._tool import Tool
@@ -37,6 +38,7 @@ __all__ = [
     "fold_name",
     "identifier_for",
     "learn",
+    "outline",
     "type_of",
     "unfold",
 ]

@@ -54,8 +54,9 @@ _NAME = re.compile(r"[\w$@#][\w$:#-]*(?: [\w$:#-]+){0,2}|[+-]1")
 _DATA_NAME = re.compile(
     r"\d"  # starts with a digit: numbers, dates, addresses
     r"|(?:\D*\d){5}"  # five digits: ids, times
-    r"|.*-\d+\Z"  # ENG-123
-    r"|(?=.*\d)(?=.*[A-Za-z])(?:[0-9a-f-]{8,}|[A-Z0-9]{6,})\Z"  # hashes, U02ABCD12
+    r"|.+-\d+\Z"  # ENG-123
+    r"|(?=.*\d)(?=.*[a-f])[0-9a-f-]{8,}\Z"  # hashes
+    r"|(?=.*\d[A-Z])[A-Z0-9]{6,}\Z"  # U02ABCD1, but ADDRESS1 is a column
 )
 
 
@@ -170,7 +171,7 @@ def _kind_of(value: JsonValue) -> int:
 
 
 def _halved(sample: int) -> int:
-    return max(2, sample // 2)
+    return max(NEXT_SAMPLE, sample // 2)
 
 
 def _is_name(key: str) -> bool:

@@ -89,10 +89,6 @@ class ResultShape:
         """Return what both have seen; this very shape where ``other`` adds nothing."""
         return bounded(join(self, other))
 
-    def cut(self, depth: int) -> ResultShape:
-        """Return the shape with nothing known of what lies more than ``depth`` levels inside."""
-        return _cut(self, depth)
-
 
 UNSEEN: Final = ResultShape()
 ANYTHING: Final = ResultShape(kinds=ANY)

@@ -129,7 +129,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
         yield opened
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 async def engine(sandbox: Sandbox) -> AsyncIterator[Engine]:
     async with Engine(sandbox, limits=EngineLimits(run=Limits(cpu_s=1.0, wall_s=20.0))) as opened:
         yield opened

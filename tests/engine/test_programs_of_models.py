@@ -291,7 +291,7 @@ PROGRAMS = (
         name="a property of undefined",
         program="const issue = await codemode.tracker_get_issue({ id: 3 });\nreturn issue.author.name;",
         answer="TypeError at 2:…",
-        tokens=54,
+        tokens=80,
         is_error=True,
     ),
     Written(

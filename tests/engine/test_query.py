@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from tests.engine.conftest import Upstream
 
 
-def test_a_query_answers_with_the_best_declarations_first(catalog: Catalog) -> None:
-    found = Engine.query("comment on an issue", catalog=catalog, limit=2)
+async def test_a_query_answers_with_the_best_declarations_first(engine: Engine, catalog: Catalog) -> None:
+    found = engine.query("comment on an issue", catalog=catalog, limit=2)
 
     assert found.startswith("/** Add a comment to an issue. */\ntracker_create_comment(args: {")
     assert found.count("Promise<") <= 2
 
 
-def test_names_are_one_line_each(catalog: Catalog) -> None:
-    found = Engine.query("list issues", catalog=catalog, detail="names")
+async def test_names_are_one_line_each(engine: Engine, catalog: Catalog) -> None:
+    found = engine.query("list issues", catalog=catalog, detail="names")
 
     assert found.splitlines()[0] == "tracker_list_issues: List the issues of the tracker, filtered by state."
 
 
-def test_schemas_are_the_definitions_under_the_name_that_is_called(catalog: Catalog) -> None:
+async def test_schemas_are_the_definitions_under_the_name_that_is_called(engine: Engine, catalog: Catalog) -> None:
     found = json.loads(
-        Engine.query(
+        engine.query(
             "read a file",
             catalog=catalog,
             detail="schemas",
@@ -44,21 +44,21 @@ def test_schemas_are_the_definitions_under_the_name_that_is_called(catalog: Cata
     assert found[0]["inputSchema"]["required"] == ["path"]
 
 
-def test_a_regular_expression_finds_names(catalog: Catalog) -> None:
-    found = Engine.query("/^tracker_get/", catalog=catalog, detail="names")
+async def test_a_regular_expression_finds_names(engine: Engine, catalog: Catalog) -> None:
+    found = engine.query("/^tracker_get/", catalog=catalog, detail="names")
 
     assert found.splitlines() == ["tracker_get_issue: Get one issue by its number."]
 
 
-def test_a_query_that_matches_nothing_says_so(catalog: Catalog) -> None:
-    found = Engine.query("quantum chromodynamics", catalog=catalog)
+async def test_a_query_that_matches_nothing_says_so(engine: Engine, catalog: Catalog) -> None:
+    found = engine.query("quantum chromodynamics", catalog=catalog)
 
     assert found.startswith("No tool matches 'quantum chromodynamics'.")
     assert "tracker (6 tools)" in found
 
 
-def test_the_nearest_names_help_where_only_the_spelling_is_off(catalog: Catalog) -> None:
-    found = Engine.query("/trackr_get_isue/", catalog=catalog)
+async def test_the_nearest_names_help_where_only_the_spelling_is_off(engine: Engine, catalog: Catalog) -> None:
+    found = engine.query("/trackr_get_isue/", catalog=catalog)
 
     assert "tracker_get_issue" in found
 
@@ -67,11 +67,11 @@ def test_the_nearest_names_help_where_only_the_spelling_is_off(catalog: Catalog)
     ("server", "detail", "words"),
     [("nope", "types", "Servers: down, my-files, tracker"), (None, "all", "names, types, schemas")],
 )
-def test_a_wrong_option_lists_the_right_ones(
-    catalog: Catalog, server: str | None, detail: Literal["types"], words: str
+async def test_a_wrong_option_lists_the_right_ones(
+    engine: Engine, catalog: Catalog, server: str | None, detail: Literal["types"], words: str
 ) -> None:
     with pytest.raises(CallError, match=words):
-        Engine.query("x", catalog=catalog, server=server, detail=detail)
+        engine.query("x", catalog=catalog, server=server, detail=detail)
 
 
 async def test_one_tool_is_called_and_answered_in_the_words_of_a_program(
