@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
@@ -29,6 +30,10 @@ DEFAULT_PORT: Final = 8808
 DEFAULT_PORTAL: Final = "default"  # the one that answers at /mcp
 MIN_TOKEN_CHARS: Final = 16  # 64 bits as hexadecimal: the least that cannot be guessed over the network
 MIN_REDACTED_CHARS: Final = 6  # a shorter value ("1", "info") would blank ordinary words out of every log line
+
+_HOSTNAME: Final = re.compile(
+    r"(?=.{1,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?"
+)
 
 # First path segments that the HTTP app needs, now or for the pages to come.
 RESERVED_PORTAL_IDS: Final = frozenset(
@@ -88,11 +93,15 @@ class PortalServer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortalConfig:
-    """One endpoint: ``/mcp`` for the id ``default``, else ``/{id}/mcp``, with the servers that it offers."""
+    """One endpoint: ``/mcp`` for the id ``default``, else ``/{id}/mcp``, with the servers that it offers.
+
+    With a ``hostname`` of its own it answers at ``/mcp`` there as well.
+    """
 
     id: str = DEFAULT_PORTAL
     servers: tuple[PortalServer, ...] = ()
     code_mode: CodeMode = "opt_in"
+    hostname: str | None = None
 
     def __post_init__(self) -> None:
         check_id(self.id, noun="portal", reserved=RESERVED_PORTAL_IDS)
@@ -102,6 +111,8 @@ class PortalConfig:
         repeated = _first_repeated(server.id for server in self.servers)
         if repeated is not None:
             raise ConfigError(f'portal "{self.id}" names the server "{repeated}" twice.', key="servers")
+        if self.hostname is not None:
+            object.__setattr__(self, "hostname", _checked_hostname(self.hostname))
 
     @property
     def path(self) -> str:
@@ -214,7 +225,9 @@ class Config:
 
     def endpoint(self, portal_id: str = DEFAULT_PORTAL) -> str:
         """The address of a portal to give to a client, with code mode asked for."""
-        return f"{self.origin}{self.portal(portal_id).path}?codemode=search_and_execute"
+        portal = self.portal(portal_id)
+        address = f"{self.origin}{portal.path}" if portal.hostname is None else f"https://{portal.hostname}/mcp"
+        return f"{address}?codemode=search_and_execute"
 
     def server(self, server_id: str) -> ServerConfig:
         """Return the server with this id. Raises ``KeyError`` when there is none."""
@@ -299,6 +312,11 @@ class Config:
         repeated = _first_repeated(portal.id for portal in self.portals)
         if repeated is not None:
             raise ConfigError(f'two portals have the id "{repeated}": rename one.', key="portals")
+        repeated = _first_repeated([portal.hostname for portal in self.portals if portal.hostname is not None])
+        if repeated is not None:
+            raise ConfigError(
+                f'two portals have the hostname "{repeated}": one name leads to one portal.', key="portals"
+            )
         for portal in self.portals:
             for server in portal.servers:
                 if server.id not in known:
@@ -339,3 +357,14 @@ def _first_repeated(names: Iterator[str] | list[str]) -> str | None:
             return name
         seen.add(name)
     return None
+
+
+def _checked_hostname(hostname: str) -> str:
+    """Return a host name in lower case. Raises ``ConfigError`` for what is none, an address or a port among them."""
+    name = hostname.strip().lower()
+    if not _HOSTNAME.fullmatch(name):
+        message = (
+            f'hostname "{hostname}" is not a host name: write it as docs.tools.example.com, without scheme or port.'
+        )
+        raise ConfigError(message, key="hostname")
+    return name

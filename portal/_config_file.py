@@ -18,6 +18,7 @@ from portal._config import (
 from portal._errors import ConfigError
 from portal._expand import Expander
 from portal._marked import Section
+from portal._python_provider import load_provider
 from portal._secret import Secret
 from portal._server_config import (
     Auth,
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 # Keys that the design knows and this version does not: refused, because ignoring one would promise what it says.
-_LATER_IN_PORTAL: Final = {"hostname": "a portal answers at its path only: remove it."}
 _LATER_IN_TOOLS: Final = {
     "ask": "asking the user is not possible yet: deny the tool, or remove this.",
     "allow": "every tool that is not denied is allowed: remove this.",
@@ -54,6 +54,7 @@ _SERVER_HINTS: Final = {
     "type": 'write "transport" (auto, http, sse or stdio), or leave it out.',
     "headers": "write auth: {type: headers, headers: {...}}.",
     "token": "write auth: {type: bearer, token: ...}.",
+    "module": "write python: module:name.",
     "tools": "deny tools in a portal: portals: [{id: default, servers: [{id: ..., tools: {deny: [...]}}]}].",
     "disabled": "write enabled: false.",
     "timeout": 'write "call_timeout_s" or "connect_timeout_s".',
@@ -189,13 +190,13 @@ def _server(section: Section) -> ServerConfig:
         raise section.error(f'{section.place} needs an id, for instance "id: files".')
     section.expander.drain()
     base = ServerConfig(id="defaults", transport="demo")
-    fields = {key: section.text(key) for key in ("name", "url", "command", "cwd", "transport", "session")}
+    fields = {key: section.text(key) for key in ("name", "url", "command", "cwd", "python", "transport", "session")}
     args, env = section.texts("args"), section.secrets("env")
     auth = _auth(section.section("auth"))
     flags = {key: section.flag(key) for key in ("per_user", "enabled")}
     seconds = {key: section.number(key) for key in ("connect_timeout_s", "call_timeout_s")}
     section.finish(hints=_SERVER_HINTS)
-    return section.build(
+    server = section.build(
         ServerConfig,
         id=normal_id(server_id),
         name=fields["name"],
@@ -204,6 +205,7 @@ def _server(section: Section) -> ServerConfig:
         args=args,
         env=env,
         cwd=fields["cwd"],
+        python=fields["python"],
         transport=cast("Transport", _or(fields["transport"], "auto")),
         auth=auth,
         per_user=_or(flags["per_user"], base.per_user),
@@ -213,6 +215,9 @@ def _server(section: Section) -> ServerConfig:
         call_timeout_s=_or(seconds["call_timeout_s"], base.call_timeout_s),
         sensitive=section.expander.drain(),
     )
+    if server.python is not None and server.enabled:  # imported now, while the line to correct is known
+        section.build(load_provider, server.python, folder=section.file.parent)
+    return server
 
 
 def _auth(section: Section | None) -> Auth:
@@ -253,9 +258,11 @@ def _portals(top: Section, known: list[str]) -> tuple[PortalConfig, ...]:
             raise section.error(f'{section.place} needs an id, for instance "id: default".')
         servers = _portal_servers(section, normal_id(portal_id), known)
         code_mode = cast("CodeMode", _or(section.text("code_mode"), "opt_in"))
-        _refuse_later(section, _LATER_IN_PORTAL)
+        hostname = section.text("hostname")
         section.finish()
-        portal = section.build(PortalConfig, id=normal_id(portal_id), servers=servers, code_mode=code_mode)
+        portal = section.build(
+            PortalConfig, id=normal_id(portal_id), servers=servers, code_mode=code_mode, hostname=hostname
+        )
         if portal.id in lines:
             message = f'portal id "{portal.id}" is used twice (first on line {lines[portal.id]}): rename one.'
             raise section.error(message, "id")

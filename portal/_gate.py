@@ -34,8 +34,18 @@ class HostGate:
     def __init__(self, app: ASGIApp, *, config: Config) -> None:
         self._app = app
         public = urlsplit(config.public_url) if config.public_url is not None else None
-        self._public_hosts = frozenset(_host_spellings(public.scheme, public.netloc)) if public else frozenset()
-        self._public_origin = config.public_url
+        own_names = [portal.hostname for portal in config.portals if portal.hostname is not None]
+        self._public_hosts = frozenset(
+            spelling
+            for scheme, netloc in [
+                *([(public.scheme, public.netloc)] if public else []),
+                *(("https", name) for name in own_names),
+            ]
+            for spelling in _host_spellings(scheme, netloc)
+        )
+        self._public_origins = frozenset(
+            [*([config.public_url] if config.public_url else []), *(f"https://{name}" for name in own_names)]
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
@@ -54,7 +64,7 @@ class HostGate:
 
     def _may_come_from(self, origin: str, *, is_local: bool) -> bool:
         """Say whether pages of ``origin`` may call: our own, and local ones (the Inspector) if the call is local."""
-        if origin == self._public_origin:
+        if origin in self._public_origins:
             return True
         return is_local and is_loopback_host(urlsplit(origin).netloc)
 

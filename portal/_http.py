@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Host, Route, Router
 
 from portal._gate import HostGate, TokenGate, refusal
 from portal._modes import BadQuery, view_of
@@ -102,10 +102,16 @@ class HttpFace:
         self._endpoints = [Endpoint(portals[portal.id], portal) for portal in config.portals]
         self._is_ready = is_ready
         self._is_draining = False
-        routes = [Route("/healthz", self._health), Route("/readyz", self._readiness)]
-        routes += [
-            Route(portal.path, endpoint) for portal, endpoint in zip(config.portals, self._endpoints, strict=True)
+        probes = [Route("/healthz", self._health), Route("/readyz", self._readiness)]
+        served = list(zip(config.portals, self._endpoints, strict=True))
+        # A portal's own host name comes first: there, /mcp is that portal and not the default one.
+        routes: list[BaseRoute] = [
+            Host(portal.hostname, Router([Route("/mcp", endpoint), *probes]))
+            for portal, endpoint in served
+            if portal.hostname is not None
         ]
+        routes += probes
+        routes += [Route(portal.path, endpoint) for portal, endpoint in served]
         cors = Middleware(
             CORSMiddleware,
             allow_origins=["*"],  # HostGate has refused every origin that may not call

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from starlette.responses import PlainTextResponse
 
-from portal import Config, Secret
+from portal import Config, PortalConfig, Secret
 from portal._gate import HostGate, is_loopback_host
 
 if TYPE_CHECKING:
@@ -44,6 +44,22 @@ async def test_only_the_public_name_and_its_own_pages_may_come_in(
         response = await http.post("http://any/mcp", headers=headers)
 
     assert response.status_code == status
+
+
+async def test_a_portal_with_a_name_of_its_own_may_be_reached_by_it_and_from_its_pages() -> None:
+    config = Config(portals=(PortalConfig(id="docs", hostname="docs.example.com"),))
+    gate = HostGate(PlainTextResponse("in"), config=config)
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(gate)) as http:
+        statuses = [
+            (await http.post("http://any/mcp", headers={"host": host, "origin": origin})).status_code
+            for host, origin in [
+                ("docs.example.com", "https://docs.example.com"),
+                ("docs.example.com", "https://other.example.com"),
+                ("other.example.com", "https://docs.example.com"),
+            ]
+        ]
+
+    assert statuses == [200, 403, 421]
 
 
 @pytest.mark.parametrize(

@@ -455,3 +455,27 @@ async def test_a_portal_that_is_closed_says_so(sandbox: Sandbox) -> None:
 
     with pytest.raises(RuntimeError, match="the portal is not open"):
         portal.catalog()
+
+
+async def test_a_portal_answers_at_its_path_and_at_a_host_name_of_its_own(
+    portal_at: PortalAt, upstream: Upstreamed, serving: Serving
+) -> None:
+    portals = (
+        PortalConfig(servers=(PortalServer(id="a"),)),
+        PortalConfig(id="docs", servers=(PortalServer(id="b"),), hostname="docs.example.com"),
+    )
+    at_its_name = {"host": "docs.example.com"}
+    listed = []
+    async with (
+        serving(upstream) as url,
+        portal_at(ServerConfig(id="a", url=url), ServerConfig(id="b", url=url), portals=portals) as (_, origin),
+        httpx2.AsyncClient(headers=at_its_name) as named,
+    ):
+        transports = [f"{origin}/mcp", f"{origin}/docs/mcp", streamable_http_client(f"{origin}/mcp", http_client=named)]
+        for transport in transports:
+            async with Client(transport, cache=None) as client:
+                listed.append((await client.list_tools()).tools[0].name)
+        probe = await named.get(f"{origin}/healthz")
+
+    assert listed == ["a_echo", "b_echo", "b_echo"]
+    assert probe.status_code == 200
