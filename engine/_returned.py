@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from sandbox import GuestError
     from typegen import JsonValue, ResultShape
 
-MAX_TOKENS: Final = 100
+MAX_TOKENS: Final = 85
+"""By estimate, so that it is at most 100 by o200k."""
 MAX_TOOLS: Final = 3
 MAX_RESULTS: Final = 50
 """Looked at, the last ones first: those before say the same."""
