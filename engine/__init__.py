@@ -21,7 +21,7 @@ from engine._journal import KeptCall
 from engine._kept_runs import KeptRun, MemoryRunStore, RunStore
 from engine._learned import LearnedKey, LearnedTypes, MemoryLearnedTypes
 from engine._limits import EngineLimits
-from engine._provider import Provider
+from engine._provider import Provider, call_provider
 from engine._python_tools import Tools
 from engine._query import Detail
 from engine._records import CallFact, RunRecord
@@ -59,6 +59,7 @@ __all__ = [
     "Tools",
     "UnknownRunError",
     "UpstreamError",
+    "call_provider",
     "code_tool",
     "execute_tool",
     "portal_instructions",

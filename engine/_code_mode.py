@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from engine._catalog import Catalog, ServerTools
 from engine._code_tool import code_tool
 from engine._engine import Engine
-from engine._errors import UpstreamError
+from engine._provider import call_provider
 from sandbox import Sandbox, SandboxConfig
 from typegen import declare_module
 
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from engine._limits import EngineLimits
     from engine._provider import Provider
     from typegen import JsonObject
-
-logger = logging.getLogger("portico.tools")
 
 ToolForm: TypeAlias = Literal["mcp", "anthropic", "openai", "openai_chat"]
 """Whose API a tool definition is written for; ``openai`` is the Responses API, ``openai_chat`` Chat Completions."""
@@ -100,15 +97,7 @@ class CodeMode:
         return _FORMS[form](code_tool(self._providers))
 
     async def _call(self, call: ToolCall) -> JsonObject:
-        server = call.entry.server_id
-        try:
-            return await self._providers[server].call_tool(call.entry.name, call.arguments)
-        except UpstreamError:
-            raise
-        except Exception as error:  # a provider's mistake is one failed call, and its text may be private
-            logger.exception("%s.%s failed", server, call.entry.name)
-            message = f"the tool failed ({type(error).__name__}); the log of the host says why"
-            raise UpstreamError(message, server=server, tool=call.entry.name) from error
+        return await call_provider(self._providers[call.entry.server_id], call.entry.name, call.arguments)
 
     def _opened(self) -> tuple[Engine, Catalog]:
         if self._open is None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from engine._errors import UpstreamError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from typegen import JsonObject, JsonValue, Tool
+
+logger = logging.getLogger("portico.tools")
 
 
 @runtime_checkable
@@ -33,3 +38,15 @@ class Provider(Protocol):
         Raise ``UpstreamError`` when there is no result; its message is read by the agent.
         """
         ...
+
+
+async def call_provider(provider: Provider, name: str, arguments: Mapping[str, JsonValue]) -> JsonObject:
+    """Call a tool of a provider. Raises ``UpstreamError`` for whatever the provider raises."""
+    try:
+        return await provider.call_tool(name, arguments)
+    except UpstreamError:
+        raise
+    except Exception as error:  # a provider's mistake is one failed call, and its text may be private
+        logger.exception("%s.%s failed", provider.id, name)
+        message = f"the tool failed ({type(error).__name__}); the log of the host says why"
+        raise UpstreamError(message, server=provider.id, tool=name) from error

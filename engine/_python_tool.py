@@ -12,7 +12,6 @@ import anyio.to_thread
 import orjson
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import ArgsKwargs, PydanticSerializationError
 
 from engine._arguments import ArgumentCheck
 from engine._docstring import read_docstring
@@ -80,7 +79,7 @@ class PythonTool:
     def read(self, arguments: Mapping[str, JsonValue]) -> dict[str, object]:
         """Return the function's keyword arguments. Raises ``UnfitArgumentsError``."""
         try:
-            return cast("dict[str, object]", self._arguments.validate_python(ArgsKwargs((), dict(arguments))))
+            return cast("dict[str, object]", self._arguments.validate_python(dict(arguments)))
         except ValidationError as error:
             # In the words that programs are told of any tool's arguments; pydantic's where JSON Schema has none.
             findings = ArgumentCheck(self.tool.input_schema).findings(dict(arguments))
@@ -104,7 +103,7 @@ class PythonTool:
         try:
             value = self._result.validate_python(returned)
             text = self._result.dump_json(value, by_alias=True, warnings=False)
-        except (ValidationError, PydanticSerializationError) as error:
+        except ValueError as error:  # pydantic's own, of reading and of writing
             raise UnfitResultError(str(error)) from error
         # Through text: what comes back is plain JSON, whatever subclasses of str and dict the function works with.
         written: JsonValue = orjson.loads(text)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-Transport: TypeAlias = Literal["auto", "http", "sse", "stdio", "demo"]
+Transport: TypeAlias = Literal["auto", "http", "sse", "stdio", "python", "demo"]
 Session: TypeAlias = Literal["shared", "user", "client"]
 
 CONNECT_TIMEOUT_S: Final = 30.0  # `npx -y` and `uvx` download a package the first time they start
@@ -28,6 +28,8 @@ _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 sec
 _UNSAFE_IN_HEADER: Final = re.compile(r"[^\t\x20-\x7e\x80-\xff]")  # RFC 9110 section 5.5: no CR, LF or NUL
 _SECRET_PARAMETER: Final = re.compile(r"key|token|secret|passw|auth|sig|cred", re.IGNORECASE)
 _ENV_NAME: Final = re.compile(r"[^=\0]+")
+_PYTHON_PATH: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
+PYTHON_EXAMPLE: Final = 'write module:name, for instance "shop_tools:tools" for tools = Tools("shop") in shop_tools.py'
 
 RESERVED_SERVER_IDS: Final = frozenset({"portal"})  # portal_list_servers and its like are the portal's own
 # Set by the transport itself: a fixed value would break the framing or the protocol's session.
@@ -118,10 +120,12 @@ Auth: TypeAlias = NoAuth | BearerAuth | HeadersAuth
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
-    """One upstream: exactly one of ``url``, ``command`` and the built-in ``demo`` transport.
+    """One upstream: exactly one of ``url``, ``command``, ``python`` and the built-in ``demo`` transport.
 
-    ``transport`` is never ``auto`` for a command (it becomes ``stdio``). Only ``id``, ``name`` and the transport are
-    in the ``repr``: an address or an argument may carry a key. ``sensitive`` holds what was expanded into them.
+    ``python`` names typed functions as ``module:name``: trusted code, imported into the portal's process.
+    ``transport`` is never ``auto`` for a command (it becomes ``stdio``) or for functions (``python``). An address, a
+    command and its arguments are not in the ``repr``: they may carry a key. ``sensitive`` holds what was expanded into
+    them.
     """
 
     id: str
@@ -131,6 +135,7 @@ class ServerConfig:
     args: tuple[str, ...] = field(default=(), repr=False)
     env: Mapping[str, Secret] = field(default_factory=dict, repr=False)
     cwd: str | None = field(default=None, repr=False)
+    python: str | None = None
     transport: Transport = "auto"
     auth: Auth = field(default_factory=NoAuth)
     per_user: bool = False
@@ -170,7 +175,12 @@ class ServerConfig:
 
     def _check_target(self) -> None:
         if self.transport == "demo":
-            self._refuse("url", "command", why="the built-in demo has neither address nor command")
+            self._refuse("url", "command", "python", why="the built-in demo has neither address nor command")
+        elif self.python is not None:
+            self._check_python(self.python)
+        elif self.transport == "python":
+            message = 'transport python needs python, as in "python: shop_tools:tools".'
+            raise ConfigError(message, key="transport")
         elif self.url is not None and self.command is not None:
             message = f'server "{self.id}" has both url and command: keep the one that says where it is.'
             raise ConfigError(message, key="command")
@@ -179,7 +189,7 @@ class ServerConfig:
         elif self.command is not None:
             self._check_command()
         else:
-            message = f'server "{self.id}" needs a url (an HTTP server) or a command (a program to start).'
+            message = f'server "{self.id}" needs a url (an HTTP server), a command (a program) or python (functions).'
             raise ConfigError(message, key="id")
 
     def _check_url(self, url: str) -> None:
@@ -202,6 +212,16 @@ class ServerConfig:
             if not _ENV_NAME.fullmatch(name) or "\0" in value.reveal():
                 raise ConfigError(f'"{name}" cannot be an environment variable.', key=name)
         object.__setattr__(self, "transport", "stdio")
+
+    def _check_python(self, python: str) -> None:
+        if self.transport not in {"auto", "python"}:
+            message = f"transport {self.transport} is not for functions: leave it out beside python."
+            raise ConfigError(message, key="transport")
+        self._refuse("url", "command", "args", "env", "cwd", why="python functions are called in the portal itself")
+        if not isinstance(self.auth, NoAuth):
+            raise ConfigError("auth is for servers with a url: functions are called in the portal itself.", key="auth")
+        check_provider_path(python)
+        object.__setattr__(self, "transport", "python")
 
     def _refuse(self, *keys: str, why: str) -> None:
         for key in keys:
@@ -230,3 +250,13 @@ def check_http_url(url: str, *, key: str) -> None:
         raise ConfigError(message, key=key)
     if "#" in url:
         raise ConfigError(f"{key} must not have a fragment (the part from #): remove it.", key=key)
+
+
+def check_provider_path(path: str) -> None:
+    """Raise ``ConfigError`` unless ``path`` is a module's dotted name, a colon and a name in it."""
+    module, _, name = path.partition(":")
+    if _PYTHON_PATH.fullmatch(path) and not module.endswith(".py"):
+        return
+    better = f"{module.removesuffix('.py').strip('./').replace('/', '.')}:{name or 'tools'}"
+    advice = f'write it as "{better}"' if _PYTHON_PATH.fullmatch(better) else PYTHON_EXAMPLE
+    raise ConfigError(f'python: "{path}" is not a module\'s name, a colon and a name in it: {advice}.', key="python")

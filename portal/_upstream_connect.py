@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -16,7 +17,8 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_types import Implementation, ToolListChangedNotification
 from pydantic import ValidationError
 
-from portal._errors import UpstreamFailure, UpstreamUnavailable
+from portal._errors import ConfigError, UpstreamFailure, UpstreamUnavailable
+from portal._python_provider import load_provider
 from portal._upstream_http import MAX_MESSAGE_BYTES, Exchange, http_client
 from portal._upstream_session import Loss, UpstreamSession
 from portal._upstream_stdio import ChildOutcome, stdio_transport
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from mcp.shared.message import SessionMessage
 
     from portal._server_config import ServerConfig
+
+logger = logging.getLogger("portico.upstream")
 
 CLIENT_INFO: Final = Implementation(name="portico", version=VERSION)
 NOT_STREAMABLE: Final = frozenset({404, 405, 406})
@@ -89,6 +93,10 @@ class _Connection:
             async with client(build_server()) as opened:
                 yield UpstreamSession(opened, server_id=self._config.id, loss=loss)
             return
+        if self._config.python is not None:
+            async with client(self._functions(self._config.python)) as opened:
+                yield UpstreamSession(opened, server_id=self._config.id, loss=loss)
+            return
         if self._config.transport == "stdio":
             transport = _watched(stdio_transport(self._config, self._child), loss, self._child.describe)
             async with client(transport) as opened:
@@ -105,6 +113,16 @@ class _Connection:
         if others:
             async with client(self._http(others[0], loss)) as opened:
                 yield UpstreamSession(opened, server_id=self._config.id, loss=loss)
+
+    def _functions(self, path: str) -> Server[dict[str, object]]:
+        from portal._python_server import build_server  # noqa: PLC0415 -- as the demo
+
+        try:
+            return build_server(load_provider(path))
+        except ConfigError as error:
+            logger.error("%s: %s", self._config.id, error.message)  # noqa: TRY400 -- the message is all of it
+            cause = "its Python module cannot be used; the log of the portal says why"
+            raise UpstreamUnavailable(cause, upstream=self._config.id, retryable=False) from error
 
     @asynccontextmanager
     async def _http(self, kind: HttpKind, loss: Loss) -> AsyncIterator[TransportStreams]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import sys
 import threading
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -13,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import anyio
 import pytest
 from pydantic import BaseModel, Field
-from typing_extensions import TypedDict
 
 from portico import (
     CodeMode,
@@ -26,6 +26,11 @@ from portico import (
     Tools,
     UpstreamError,
 )
+
+if sys.version_info >= (3, 12):
+    from typing import TypedDict
+else:
+    from typing_extensions import TypedDict  # pydantic asks for it
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
