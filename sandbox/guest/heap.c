@@ -274,19 +274,6 @@ size_t heap_size_of(const void *payload)
     return payload ? size_of(block_of(payload)) : 0;
 }
 
-void heap_leave_holes(void)
-{
-    for (uint32_t level = 0; level < LEVELS; level++) {
-        for (uint32_t list = 0; list < LISTS; list++) {
-            while (lists[level][list]) {
-                Block *hole = lists[level][list];
-                unlink_free(hole);
-            }
-        }
-    }
-    grow(GROW_BYTES); /* one at the end again, so that a run begins without memory.grow */
-}
-
 char *heap_copy_text(const char *text, size_t max_bytes)
 {
     size_t length = strnlen(text, max_bytes);

@@ -18,9 +18,6 @@ void *heap_resize(void *block, size_t size); /* NULL: as heap_alloc */
 void heap_free(void *block);                 /* NULL: nothing */
 size_t heap_size_of(const void *block);      /* what the block can hold, at least what was asked for */
 
-/* Forget every free block but the one at the end: what comes next lies together in fresh pages. */
-void heap_leave_holes(void);
-
 char *heap_copy_text(const char *text, size_t max_bytes);
 
 #endif

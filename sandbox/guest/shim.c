@@ -1,4 +1,4 @@
-/* The guest's outer surface: seven exports and one control block. README.md tells the ABI from the host's side.
+/* The guest's outer surface: six exports and one control block. README.md tells the ABI from the host's side.
 
    Ownership contract
    - The module is one isolate: one runtime, one context, one program. It is used for one run and thrown away, so
@@ -144,15 +144,6 @@ int EXPORT(portico_prelude)(uint32_t length)
     }
     JS_RunGC(runtime);
     return is_good ? 0 : BAD_INPUT;
-}
-
-/* The last step of the build. A run writes little, but each page of the snapshot that it writes is copied: let what it
-   allocates lie together, and not in the holes that initialisation left all over. */
-int EXPORT(portico_seal)(void)
-{
-    JS_RunGC(runtime);
-    heap_leave_holes();
-    return 0;
 }
 
 /* ---- at run time ------------------------------------------------------------------------------------------------- */
