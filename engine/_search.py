@@ -11,14 +11,14 @@ from __future__ import annotations
 import math
 import re
 from array import array
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 from heapq import nsmallest
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
-from engine._words import FILLERS, STOP_WORDS, SYNONYMS, parts, stem, words
+from engine._words import FILLERS, STOP_WORDS, SYNONYMS, parts, stem, stems, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -99,21 +99,21 @@ class SearchIndex:
         Returns nothing where no document has enough of the query: a poor answer costs the reader more than none.
         """
         asked = list(islice(words(query), _QUERY_WORDS_MAX))
-        stems = _content(asked)
+        sought = _content(asked)
         scores, cover, shares = ([0.0] * self._size for _ in range(3))
         whole = 0.0
-        for word in dict.fromkeys(stems):
+        for word in dict.fromkeys(sought):
             weight = _FILLER if word in FILLERS else _NUMBER if word.isdigit() else 1.0
             posting = self._postings.get(word)
             rarity = weight * (posting.rarity if posting else self._unknown)
             whole += rarity
-            gains, named, certainty = self._matches(word, stems)
+            gains, named, certainty = self._matches(word, sought)
             for number, gain in gains:
                 scores[number] += weight * gain
                 cover[number] += rarity * certainty
             for number, share in named:
                 shares[number] += share
-        self._add_exact(asked, stems, scores)
+        self._add_exact(asked, sought, scores)
         enough = _FLOOR * min(whole, _FLOOR_WORDS * self._unknown)
         ranked = []
         is_answered = False
@@ -155,10 +155,10 @@ class SearchIndex:
                     named[number] = factor * share
         return gains.items(), named.items(), certainty
 
-    def _add_exact(self, words: Sequence[str], stems: Sequence[str], scores: list[float]) -> None:
+    def _add_exact(self, words: Sequence[str], sought: Sequence[str], scores: list[float]) -> None:
         """Add what a document gains by words in their exact form, and by neighbours in its name."""
         bonuses = [(f"={word}", _STOP_WORD if word in STOP_WORDS else _EXACT) for word in dict.fromkeys(words)]
-        bonuses += [(first + second, _PAIR) for first, second in dict.fromkeys(pairwise(stems))]
+        bonuses += [(first + second, _PAIR) for first, second in dict.fromkeys(pairwise(sought))]
         for word, factor in bonuses:
             posting = self._postings.get(word)
             if posting is not None:
@@ -242,7 +242,7 @@ def _stemmed(document: Document) -> tuple[list[str], ...]:
         document.values,
         document.details,
     )
-    return (_content(name), *([stem(word) for word in words(text) if word not in STOP_WORDS] for text in others), name)
+    return (_content(name), *(stems(text) for text in others), name)
 
 
 def _weigh(fields: Sequence[Sequence[str]], averages: Sequence[float]) -> Mapping[str, float]:
@@ -250,8 +250,8 @@ def _weigh(fields: Sequence[Sequence[str]], averages: Sequence[float]) -> Mappin
     weights: dict[str, float] = defaultdict(float)
     for field, weight, average in zip(fields, _FIELD_WEIGHTS, averages, strict=False):
         gain = weight / (1 - _B + _B * len(field) / average)
-        for word in field:
-            weights[word] += gain
+        for word, count in Counter(field).items():
+            weights[word] += gain * count
     name, exact = fields[0], fields[-1]
     gain = 1 / (1 - _B + _B * len(name) / averages[0])
     for word in set(exact):

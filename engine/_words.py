@@ -98,10 +98,12 @@ def parts(text: str) -> Iterator[str]:
 def words(text: str) -> Iterator[str]:
     """Give the ``parts`` of ``text``, and a word of two parts whole as well: some write GitHub, some github."""
     for run in _RUN.findall(_fold(text)):
-        split = _split(run)
-        yield from split
-        if len(split) == 2 and not run.islower():
-            yield "".join(split)
+        yield from _words_of(run)
+
+
+def stems(text: str) -> list[str]:
+    """Return the stems of the ``words`` of ``text`` that are no stop words."""
+    return [word for run in _RUN.findall(_fold(text)) for word in _stems_of(run)]
 
 
 @lru_cache(maxsize=1 << 15)
@@ -132,6 +134,17 @@ def _split(run: str) -> tuple[str, ...]:
     """Split one run of letters and digits; bounded in length, because a run may be any text at all."""
     found = _PART.findall(run[:100])
     return tuple(piece for word in found for piece in (_pairs(word) if _UNSPACED.fullmatch(word) else (word.lower(),)))
+
+
+@lru_cache(maxsize=1 << 15)
+def _words_of(run: str) -> tuple[str, ...]:
+    split = _split(run)
+    return (*split, "".join(split)) if len(split) == 2 and not run.islower() else split
+
+
+@lru_cache(maxsize=1 << 15)
+def _stems_of(run: str) -> tuple[str, ...]:
+    return tuple(stem(word) for word in _words_of(run) if word not in STOP_WORDS)
 
 
 def _pairs(word: str) -> Iterator[str]:
