@@ -17,7 +17,7 @@ from engine._arguments import ArgumentCheck
 from engine._document import document_of
 from engine._pattern import match, pattern_in
 from engine._search import SearchIndex, nearest
-from typegen import Declaration, JsonObject, Tool, assign_identifiers, declare, fold_name
+from typegen import DETAIL_TOKEN_BUDGET, Declaration, JsonObject, Tool, assign_identifiers, declare, fold_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -140,9 +140,16 @@ class Catalog:
         """Return the identifiers that look most like ``name``."""
         return nearest(name, self.tools, limit=limit)
 
-    def declaration(self, entry: CatalogTool, *, learned: LearnedView | None = None) -> Declaration:
-        """Return the TypeScript declaration of one of this catalog's tools, with what is ``learned`` of its results."""
+    def declaration(
+        self, entry: CatalogTool, *, learned: LearnedView | None = None, depth: int | None = None
+    ) -> Declaration:
+        """Return the TypeScript declaration of one of this catalog's tools, with what is ``learned`` of its results.
+
+        ``depth`` asks for nested types down to that level, in place of the usual budget.
+        """
         tool = entry.tool if learned is None else learned.tool(entry)
+        if depth is not None:
+            return declare(tool, identifier=entry.identifier, token_budget=DETAIL_TOKEN_BUDGET, depth=depth)
         if tool is not entry.tool:
             return declare(tool, identifier=entry.identifier)
         known = self._declarations.get(entry.identifier)

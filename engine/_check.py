@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from sandbox import CallSite, ProgramFacts
     from typegen import JsonObject, JsonValue
 
-DECLARATION_TOKENS: Final = 150
-"""Of each misused tool's declaration: enough for its parameters, so that no second question is needed."""
+DECLARATION_TOKENS: Final = 125
+"""Of each misused tool's declaration, in practice at most 150: its parameters, so that no second question is needed."""
 FINDINGS_SHOWN: Final = 20
 
 
@@ -45,7 +45,7 @@ def refusal_text(findings: Sequence[Finding]) -> str:
         lines.append(f"and {len(findings) - FINDINGS_SHOWN} more")
     misused = {finding.entry.identifier: finding.entry for finding in findings[:FINDINGS_SHOWN] if finding.entry}
     lines += [
-        declare(entry.tool, identifier=identifier, token_budget=DECLARATION_TOKENS).text
+        declare(entry.tool, identifier=identifier, token_budget=DECLARATION_TOKENS, has_output=False).text
         for identifier, entry in misused.items()
     ]
     return "\n".join(lines)

@@ -30,8 +30,9 @@ async () => {{
 ```
 
 Results are unwrapped values; a failed call throws ToolError (server, tool, message, code, data). Run independent \
-calls with Promise.all. Also: codemode.describe(name | names[]), codemode.servers(), codemode.raw(name, args) for the \
-whole MCP result, codemode.emit(block) to add an image or file. There is no fetch, import, require or file system."""
+calls with Promise.all. Also: codemode.describe(name | names[], {{depth?}}), codemode.servers(), \
+codemode.raw(name, args) for the whole MCP result, codemode.emit(block) to add an image or \
+file. There is no fetch, import, require or file system."""
 
 
 def code_tool(server_ids: Iterable[str]) -> JsonObject:

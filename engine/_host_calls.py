@@ -35,8 +35,8 @@ _NAMES_MAX = 50
 class HostCalls:
     """Answers the host calls of one run over one catalog.
 
-    ``clock`` is that of the run on its way. The catalog alone decides what exists: a name outside it is unknown,
-    whatever the guest believes.
+    ``clock`` is that of the run on its way, and ``has_shortened_types`` whether a declaration that it got left
+    something out. The catalog alone decides what exists: a name outside it is unknown, whatever the guest believes.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class HostCalls:
         )
         self.calls: list[CallFact] = []
         self.emitted: list[JsonObject] = []
+        self.has_shortened_types = False
 
     async def answer(self, call: HostCall) -> bytes:
         """Answer one host call with JSON text. Raises ``Rejection``, which the guest throws as a JavaScript error."""
@@ -89,8 +90,10 @@ class HostCalls:
             if entry.identifier in self._unwrapped:
                 yield entry, unwrap(result, entry)
 
-    def _declaration(self, entry: CatalogTool) -> str:
-        return self._catalog.declaration(entry, learned=self._learned).text
+    def _declaration(self, entry: CatalogTool, *, depth: int | None = None) -> str:
+        declaration = self._catalog.declaration(entry, learned=self._learned, depth=depth)
+        self.has_shortened_types = self.has_shortened_types or not declaration.complete
+        return declaration.text
 
     def _entry(self, name: str) -> CatalogTool:
         """Return the tool that ``name`` means. Raises ``CallError`` with the nearest names."""
@@ -166,14 +169,17 @@ class HostCalls:
         )
 
     async def _describe(self, arguments: list[JsonValue]) -> bytes:
-        """``codemode.describe(name | names[])``: the TypeScript declarations, as text."""
-        names = arguments[0] if arguments else None
+        """``codemode.describe(name | names[], {depth?})``: the TypeScript declarations, as text."""
+        names, options = [*arguments, None, None][:2]
         if isinstance(names, str):
             names = [names]
         if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-            raise _misuse('describe("tool_name")', "takes a tool's name or a list of names")
+            raise _misuse('describe("tool_name", {depth})', "takes a tool's name or a list of names")
+        depth = options.get("depth") if isinstance(options, dict) else None
+        if not (depth is None or (isinstance(depth, int) and depth >= 1)):
+            raise _misuse('describe("tool_name", {depth})', "takes depth as a number of at least 1")
         entries = [self._entry(str(name)) for name in names[:_NAMES_MAX]]
-        return orjson.dumps("\n\n".join(self._declaration(entry) for entry in entries))
+        return orjson.dumps("\n\n".join(self._declaration(entry, depth=depth) for entry in entries))
 
     async def _servers(self, _arguments: list[JsonValue]) -> bytes:
         """``codemode.servers()``: every server of this portal and how it is."""

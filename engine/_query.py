@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from engine._catalog import Catalog, CatalogTool
     from engine._learned import LearnedView
-    from typegen import JsonObject
+    from typegen import Declaration, JsonObject
 
 Detail: TypeAlias = Literal["names", "types", "schemas"]
 """How much of each tool found is told: its name and a sentence, its TypeScript declaration, or its MCP definition."""
@@ -59,9 +59,16 @@ def query_tools(
     if detail == "schemas":
         return _schemas(found, name)
     if name_of is None:
-        return "\n\n".join(catalog.declaration(entry, learned=learned).text for entry in found)
+        return _with_hint([catalog.declaration(entry, learned=learned) for entry in found])
     tools = [entry.tool if learned is None else learned.tool(entry) for entry in found]
-    return "\n\n".join(declare(tool, identifier=name(entry)).text for entry, tool in zip(found, tools, strict=True))
+    return _with_hint([declare(tool, identifier=name(entry)) for entry, tool in zip(found, tools, strict=True)])
+
+
+def _with_hint(declarations: Sequence[Declaration]) -> str:
+    """Join declarations; where a type is shortened, say how to see the whole of it."""
+    text = "\n\n".join(declaration.text for declaration in declarations)
+    is_shortened = not all(declaration.complete for declaration in declarations)
+    return f'{text}\n\n[some types are shortened: detail "schemas" shows them whole]' if is_shortened else text
 
 
 def _nothing(catalog: Catalog, query: str, server: str | None) -> str:

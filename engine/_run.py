@@ -149,7 +149,7 @@ class Run:
             calls=self._host_calls.calls,
             returned=self._host_calls.returned(),
             emitted=self._host_calls.emitted,
-            notes=missing_awaits(facts),
+            notes=[*missing_awaits(facts), *self._shortened()],
             run_id=self.id,
             limits=self._limits,
         )
@@ -160,6 +160,12 @@ class Run:
             await self._store.keep(self.owner, self.id, KeptRun(value=outcome.value or b"null"))
         status = "ok" if outcome.error is None else error_name(outcome.error)
         return self._answer(text, media=written.media, status=status, usage=outcome.usage)
+
+    def _shortened(self) -> list[str]:
+        """Say how to see the rest of the types, where the program only looked for tools."""
+        if not self._host_calls.has_shortened_types or self._host_calls.calls:
+            return []
+        return ["some types are shortened: codemode.describe(name, {depth: 3}) shows them whole"]
 
     async def _keep_for_resume(self, failure: str | None = None) -> list[str]:
         """Keep the completed calls of a run that failed; return the line that says so, if they could be kept."""

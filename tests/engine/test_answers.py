@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.engine.conftest import PNG
+from engine import Catalog, ServerTools
+from tests.engine.conftest import PNG, schema
+from typegen import Tool
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from engine import Answer, Catalog, Engine
+    from engine import Answer, Engine
     from tests.engine.conftest import Upstream
+    from typegen import JsonObject
 
     Run = Callable[[str], Awaitable[Answer]]
 
@@ -144,3 +147,21 @@ async def test_the_record_of_a_run_holds_counts_and_no_arguments(run: Run) -> No
     assert record["status"] == "ok"
     assert record["tools"] == {"tracker_greet": 1}
     assert "s3cret" not in json.dumps(record)
+
+
+async def test_a_shortened_declaration_says_how_to_see_the_whole_and_depth_shows_it(
+    engine: Engine, upstream: Upstream
+) -> None:
+    nested: JsonObject = schema()
+    for level in range(8):
+        members: JsonObject = {f"member_{level}_{number}": {"type": "string"} for number in range(12)}
+        nested = {"type": "object", "properties": {**members, "inner": nested}}
+    catalog = Catalog.build([ServerTools(id="deep", tools=(Tool(name="dig", input_schema=schema(plan=nested)),))])
+
+    short = await engine.code("return codemode.describe('deep_dig')", catalog=catalog, invoker=upstream)
+    whole = await engine.code("return codemode.describe('deep_dig', {depth: 9})", catalog=catalog, invoker=upstream)
+
+    note = "[some types are shortened: codemode.describe(name, {depth: 3}) shows them whole]"
+    assert short.text.endswith(note)
+    assert "member_0_11" not in short.text
+    assert "member_0_11" in whole.text
