@@ -32,7 +32,7 @@ def _encoding() -> _Encoding:
         # It reads its ranks through importlib.resources.open_binary, deprecated between Python 3.11 and 3.12 only.
         warnings.simplefilter("ignore", DeprecationWarning)
         # Imported when first used: the extension maps 74 MB, which a portal that never counts does not need.
-        from bpe_openai import get_encoding  # type: ignore[import-untyped]  # noqa: PLC0415 - ships no type marker
+        from bpe_openai import get_encoding  # noqa: PLC0415
 
         encoding: _Encoding = get_encoding(ENCODING)
     return encoding

@@ -144,8 +144,8 @@ def _negative(node: Node, depth: int) -> Literal:
 
 
 def _wrapped(node: Node, depth: int) -> Literal:
-    inner = node.named_child(0)
-    return literal(inner, depth - 1) if inner is not None else {}
+    inner = node.named_children
+    return literal(inner[0], depth - 1) if inner else {}
 
 
 def _array(node: Node, depth: int) -> Literal:

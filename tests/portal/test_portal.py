@@ -471,9 +471,12 @@ async def test_a_portal_answers_at_its_path_and_at_a_host_name_of_its_own(
         portal_at(ServerConfig(id="a", url=url), ServerConfig(id="b", url=url), portals=portals) as (_, origin),
         httpx2.AsyncClient(headers=at_its_name) as named,
     ):
-        transports = [f"{origin}/mcp", f"{origin}/docs/mcp", streamable_http_client(f"{origin}/mcp", http_client=named)]
-        for transport in transports:
-            async with Client(transport, cache=None) as client:
+        for client in (
+            Client(f"{origin}/mcp", cache=None),
+            Client(f"{origin}/docs/mcp", cache=None),
+            Client(streamable_http_client(f"{origin}/mcp", http_client=named), cache=None),
+        ):
+            async with client:
                 listed.append((await client.list_tools()).tools[0].name)
         probe = await named.get(f"{origin}/healthz")
 
