@@ -70,7 +70,12 @@ class Portal:
                 sandbox = await stack.enter_async_context(Sandbox(_sandbox_config(self.config)))
             await stack.enter_async_context(self.fleet)
             # After the fleet, so that runs in the background end before the upstreams that they call are closed.
-            engine = Engine(sandbox, limits=_engine_limits(self.config.limits), store=self.store.runs)
+            engine = Engine(
+                sandbox,
+                limits=_engine_limits(self.config.limits),
+                store=self.store.runs,
+                learned=self.store.learned,
+            )
             self._engine = await stack.enter_async_context(engine)
             self._servers = {
                 portal.id: ServedPortal(
