@@ -141,7 +141,7 @@ def _data_segments(memory: bytearray) -> bytes:
     run_start: int | None = None
     zero = bytes(_GRAIN)
     for at in range(0, len(memory) + _GRAIN, _GRAIN):
-        is_zero = at >= len(memory) or memory[at : at + _GRAIN] == zero
+        is_zero = at >= len(memory) or bytes(memory[at : at + _GRAIN]) == zero
         if run_start is None and not is_zero:
             run_start = at
         elif run_start is not None and is_zero:
