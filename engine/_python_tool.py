@@ -63,7 +63,7 @@ class PythonTool:
         parameters, returns = _signature(function, name)
         docs = read_docstring(inspect.getdoc(function))
         self._arguments = _arguments_adapter(parameters, name)
-        has_output = returns not in {inspect.Parameter.empty, object, typing.Any}
+        has_output = not any(returns is silent for silent in (inspect.Parameter.empty, object, typing.Any))
         self._result = _adapter(returns if has_output else typing.Any, name, "its result")
         self.tool = Tool(
             name=name,
@@ -114,15 +114,21 @@ class PythonTool:
 
 
 class _PlainSchema(GenerateJsonSchema):
-    """JSON Schema without the titles that repeat each field's name: they cost tokens and say nothing."""
+    """JSON Schema without the titles that repeat each field's name, and exact about what a result always holds."""
 
     # A default that is no JSON, such as a sentinel, is the function's own affair.
     ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012 -- as pydantic declares it
 
     def field_title_should_be_set(self, schema: object) -> bool:
-        """Say no."""
+        """Say no: they cost tokens and say nothing."""
         del schema
         return False
+
+    def field_is_required(self, field: Mapping[str, object], total: bool) -> bool:
+        """Say whether a field is always there: one with a default is, in what is written."""
+        if self.mode == "serialization" and field["type"] != "typed-dict-field":
+            return field.get("serialization_exclude_if") is None
+        return super().field_is_required(cast("typing.Any", field), total)
 
 
 def _signature(function: Function, name: str) -> tuple[Sequence[inspect.Parameter], object]:

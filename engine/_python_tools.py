@@ -155,9 +155,8 @@ def _success(value: JsonValue) -> JsonObject:
     """Return a value as an MCP result: structured, and as the text or content block that a client can show."""
     if value is None:
         return {"content": []}
-    block = as_block(value) if isinstance(value, dict) else None
-    if block is None:
-        block = {"type": "text", "text": value if isinstance(value, str) else orjson.dumps(value).decode()}
+    text: JsonObject = {"type": "text", "text": value if isinstance(value, str) else orjson.dumps(value).decode()}
+    block = (as_block(value) if isinstance(value, dict) else None) or text
     return {"content": [block], "structuredContent": value}
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+_FILE_NAME = re.compile(r"# ([\w-]+\.(?:py|yaml))\n")
 _BLOCK = re.compile(r"^```(?P<language>\S*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -20,6 +21,12 @@ class Block:
     language: str
     text: str
     output: str | None
+
+    @property
+    def file_name(self) -> str | None:
+        """The name of the file that the block is, where its first line is a comment with nothing but a name."""
+        named = _FILE_NAME.match(self.text)
+        return named[1] if named else None
 
     def __str__(self) -> str:
         return f"{self.page}:{self.line}"
@@ -49,3 +56,10 @@ def blocks(*languages: str) -> list[Block]:
 def languages() -> set[str]:
     """Return every language that a block of any page is marked with."""
     return {match["language"] for page in PAGES for match in _BLOCK.finditer(page.read_text())}
+
+
+def write_files(page: str, folder: Path) -> None:
+    """Write every block of a page that is a file, as a reader who followed the page would have."""
+    for block in blocks("python", "yaml"):
+        if block.page == page and block.file_name is not None:
+            (folder / block.file_name).write_text(block.text)

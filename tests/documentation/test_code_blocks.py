@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from portico import Config, Portal, Sandbox, SandboxConfig
-from tests.documentation._blocks import PAGES, ROOT, Block, blocks, languages
+from tests.documentation._blocks import PAGES, ROOT, Block, blocks, languages, write_files
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -50,7 +50,7 @@ def in_shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_block_is_of_a_kind_that_a_test_runs() -> None:
-    assert languages() <= {"console", "js", "json", "sh", "text", "yaml"}
+    assert languages() <= {"console", "js", "json", "python", "sh", "text", "yaml"}
 
 
 @pytest.mark.parametrize("block", blocks("js"), ids=str)
@@ -65,10 +65,24 @@ async def test_a_program_answers_as_its_page_says(
 @pytest.mark.parametrize("block", blocks("console"), ids=str)
 def test_a_session_prints_what_its_page_shows(block: Block, tmp_path: Path) -> None:
     """The lines after ``$`` are run one by one; both streams are shown, as in a terminal."""
+    write_files(block.page, tmp_path)
     steps = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block.text, re.MULTILINE)
     ran = [in_shell(f"( {command} ) 2>&1", tmp_path) for command, _ in steps]
 
     assert [(done.returncode, done.stdout) for done in ran] == [(0, output) for _, output in steps]
+
+
+@pytest.mark.parametrize("block", blocks("python"), ids=str)
+def test_a_python_program_prints_what_its_page_shows(block: Block, tmp_path: Path) -> None:
+    """Each block runs alone, beside those of its page that are files: their first line is a comment with their name."""
+    write_files(block.page, tmp_path)
+    program = tmp_path / (block.file_name or "program.py")
+    program.write_text(block.text)
+
+    ran = in_shell(f"python -W error {program.name}", tmp_path)
+
+    assert ran.returncode == 0, ran.stderr
+    assert block.output in {None, ran.stdout.removesuffix("\n")}
 
 
 @pytest.mark.parametrize("block", blocks("sh"), ids=str)
@@ -79,7 +93,9 @@ def test_a_command_is_one_that_the_makefile_has(block: Block) -> None:
 
 
 @pytest.mark.parametrize("block", blocks("yaml"), ids=str)
-def test_a_configuration_is_read(block: Block, tmp_path: Path) -> None:
+def test_a_configuration_is_read(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))  # reading adds the folder of the file
+    write_files(block.page, tmp_path)
     file = tmp_path / "portico.yaml"
     file.write_text(block.text)
     names = re.findall(r"\$\{([A-Z_]+)\}", block.text)

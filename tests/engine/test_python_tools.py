@@ -240,7 +240,7 @@ async def test_annotations_and_docstring_become_the_declaration(tools: Tools, sa
     assert "/** Name, or a part of it. */\n      customer: string;" in types
     assert 'state?: "open"|"sent";' in types
     assert "In euros." in types
-    assert "count?: number;" in types
+    assert "count: number;" in types
     assert "Returns" not in types
 
 
@@ -342,6 +342,21 @@ async def test_a_function_without_a_result_annotation_promises_nothing(tools: To
     assert tool.output_schema is None
     assert (await tools.call_tool("free", {"order": 1}))["structuredContent"] == {"sku": "tea", "count": 1}
     assert (await tools.call_tool("free", {"order": 0}))["structuredContent"] == {"at": "2026-01-01"}
+
+
+async def test_a_field_with_a_default_may_be_left_out_of_arguments_and_is_always_in_results(tools: Tools) -> None:
+    @tools.tool
+    def same(line: Line) -> Line:
+        return line
+
+    (tool,) = await tools.list_tools()
+    definitions = tool.input_schema["$defs"]
+
+    assert isinstance(definitions, dict)
+    assert isinstance(definitions["Line"], dict)
+    assert definitions["Line"]["required"] == ["sku"]
+    assert tool.output_schema is not None
+    assert tool.output_schema["required"] == ["sku", "count"]
 
 
 # What cannot be a tool
