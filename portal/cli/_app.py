@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "serve": _Command("_serve", "serve", "Serve the configured servers, or the built-in demo."),
     "connect": _Command("_connect", "connect", "Print what to paste into an MCP client."),
     "exec": _Command("_exec", "exec_program", "Run one program and print what an agent gets."),
+    "query": _Command("_query", "query", "Find tools and print what an agent gets."),
     "types": _Command("_types", "types", "Print the TypeScript declarations of all tools."),
     "servers": _Command("_servers", "servers", "Connect to each server and print how it is."),
     "runs": _Command("_runs", "runs", "Print the programs that were run, newest first."),
