@@ -38,7 +38,7 @@ def blocks(*languages: str) -> list[Block]:
     for page in PAGES:
         content = page.read_text()
         matches = list(_BLOCK.finditer(content))
-        for match, following in zip(matches, [*matches[1:], None], strict=True):
+        for match, following in zip(matches, [*matches[1:], None], strict=False):
             if match["language"] in languages:
                 promised = following is not None and following["language"] == "text"
                 found.append(
