@@ -28,6 +28,8 @@ MOST_SOURCE_BYTES = 64 * 2**10
 """A longer program is run unread: hostile text of this size takes the parser a second, of four times it a minute."""
 _ANSWER_WITHIN_S = 1.0
 _DATA_BYTES = 512 * 2**20
+_GOODBYE_S = 0.2
+"""It ends by itself when its socket closes, unless it is inside a text that it cannot get through."""
 _KEPT_ANSWERS = 256
 _READ_BYTES = 256 * 2**10
 
@@ -113,7 +115,7 @@ class Analyst:
         process, connection = self._process, self._socket
         self._process = self._socket = None
         if process is not None and connection is not None:
-            await end_process(process, connection, wait_s=0)
+            await end_process(process, connection, wait_s=_GOODBYE_S)
 
     async def _connect(self) -> socket.socket:
         if self._socket is None:
