@@ -50,14 +50,14 @@ class StoreAt(Protocol):
 
 
 @pytest.fixture(scope="session")
-def postgresql() -> Iterator[Path]:
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A PostgreSQL server on a Unix socket in this folder, stopped and deleted when the tests are done."""
     if sys.platform != "linux" or os.uname().machine != "x86_64":
         pytest.skip("the PostgreSQL for tests is there for x86-64 Linux")
     # Short, because a socket's path is; not below pytest's own, which PostgreSQL's user could not enter as root's.
     folder = Path(tempfile.mkdtemp(prefix="portico-pg-"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(folder / "run"))
+        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
         # Two packages of one interface. The import makes a lock file in the user's runtime folder: hence not above.
         server = import_module("pgserver" if sys.version_info < (3, 13) else "pgembed")
         opened = server.get_server(folder / "data", cleanup_mode="stop")
