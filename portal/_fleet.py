@@ -85,7 +85,8 @@ class Fleet:
             return None
         for upstream in (*self._primary.values(), *self._own.values()):
             upstream.stop()
-        with anyio.move_on_after(CLOSE_S):
+        # A portal that is cancelled closes its sessions too, and leaves the task group that it entered.
+        with anyio.move_on_after(CLOSE_S, shield=True):
             while self._owners:
                 self._all_done = anyio.Event()
                 await self._all_done.wait()
@@ -106,6 +107,15 @@ class Fleet:
     def status(self) -> tuple[ServerStatus, ...]:
         """How each server is, in the order of the configuration."""
         return tuple(upstream.status for upstream in self._primary.values())
+
+    def accounts(self, caller: Caller) -> dict[str, str]:
+        """Name the account of ``caller``, by server id, at every server where callers share no session.
+
+        What results look like is learned for each account apart there (see ``Engine.code``).
+        """
+        return {
+            server_id: caller.user for server_id, config in self._configs.items() if session_rule(config) != "shared"
+        }
 
     def listing(self, server_id: str) -> Upstream:
         """Return the session from which the server's tools are listed. Raises ``KeyError`` for an unknown server."""
