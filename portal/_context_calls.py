@@ -9,7 +9,7 @@ import orjson
 from engine import CallError, UnknownRunError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Mapping
 
     from engine import Answer, Catalog, CatalogTool, Detail, Engine, RunRecord
     from portal._config import PortalConfig
@@ -40,6 +40,7 @@ class ContextCalls:
         catalog: Catalog,
         invoker: PortalInvoker,
         caller: Caller,
+        accounts: Mapping[str, str],
     ) -> None:
         self._engine = engine
         self._portal = portal
@@ -47,6 +48,7 @@ class ContextCalls:
         self._catalog = catalog
         self._invoker = invoker
         self._caller = caller
+        self._accounts = accounts
 
     async def code(self, arguments: JsonObject) -> JsonObject:
         """Run a program."""
@@ -71,6 +73,7 @@ class ContextCalls:
                 limit=cast("int | None", limit),
                 detail=cast("Detail", detail),
                 name_of=name_of,
+                accounts=self._accounts,
             )
         except CallError as error:
             return error_result(error.message)
@@ -97,6 +100,7 @@ class ContextCalls:
                 invoker=self._invoker,
                 owner=self._owner,
                 resume=cast("str | None", resume),
+                accounts=self._accounts,
                 on_end=self._record,
             )
         )
@@ -109,6 +113,7 @@ class ContextCalls:
                 invoker=self._invoker,
                 owner=self._owner,
                 resume=cast("str | None", resume),
+                accounts=self._accounts,
                 on_end=self._record,
             )
         )

@@ -250,6 +250,7 @@ class ServedPortal:
             catalog=listing.catalog,
             invoker=self.invoker(request.caller),
             caller=request.caller,
+            accounts=self._fleet.accounts(request.caller),
         )
         if name == "code":
             return await calls.code(arguments)
