@@ -22,17 +22,12 @@ _UNSPACED = re.compile("[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{2
 
 STOP_WORDS = frozenset(
     (  # noqa: SIM905 - one word to a quoted item would hide the list
-        "a about am an and are as at be by can could d did do does for from had has have how i if in into is it its "
-        "just ll m me my no not of on or our please re s so such t that the their them then there these they this "
-        "those to us ve via was we were what when where which who will with would you your"
+        "a about am an and are as at be by can could d did do does for from had has have hello hey hi how i if in into "
+        "is it its just kindly ll m me my no not of on or our please re s so such t thank thanks that the their them "
+        "then there these they this those to us ve via was we were what when where which who will with would you your"
     ).split()
 )
 """Not searched for; beside other words, that is: a query of nothing else is taken at its word."""
-
-_FILLERS = (
-    "able assist currently example following give given hello help hey hi kindly know like look love need now one "
-    "please provide some specific specified sure tell thank today tomorrow try using want wish yesterday"
-)
 
 _SYNONYMS = """
 add create insert make new register
@@ -168,7 +163,5 @@ def _synonyms() -> Mapping[str, frozenset[str]]:
     return MappingProxyType({word: frozenset(others) for word, others in table.items()})
 
 
-FILLERS = frozenset(stem(word) for word in _FILLERS.split())
-"""Stems that a request is padded with; they count, but little."""
 SYNONYMS = _synonyms()
 """Each stem's synonyms."""
