@@ -149,7 +149,7 @@ class Run:
             calls=self._host_calls.calls,
             returned=self._host_calls.returned(),
             emitted=self._host_calls.emitted,
-            notes=[*missing_awaits(facts), *self._shortened()],
+            notes=[*missing_awaits(facts), *self._shortened(outcome.value)],
             run_id=self.id,
             limits=self._limits,
         )
@@ -161,9 +161,9 @@ class Run:
         status = "ok" if outcome.error is None else error_name(outcome.error)
         return self._answer(text, media=written.media, status=status, usage=outcome.usage)
 
-    def _shortened(self) -> list[str]:
-        """Say how to see the rest of the types, where the program only looked for tools."""
-        if not self._host_calls.has_shortened_types or self._host_calls.calls:
+    def _shortened(self, value: bytes | None) -> list[str]:
+        """Say how to see the rest of the types, where the program returned declarations."""
+        if not self._host_calls.has_shortened_types or b"Promise<" not in (value or b""):
             return []
         return ["some types are shortened: codemode.describe(name, {depth: 3}) shows them whole"]
 
