@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from engine import Catalog
     from portal._config import Config, LimitsConfig
     from portal._invoker import PortalInvoker
+    from portal._listing import Listing
 
 logger = logging.getLogger("portico.portal")
 
@@ -114,6 +115,11 @@ class Portal:
         """Return the tools that a program of this portal may call now. Raises ``KeyError`` for an unknown portal."""
         self._open_face()
         return self._servers[portal_id].listing.catalog
+
+    def listing(self, portal_id: str = DEFAULT_PORTAL) -> Listing:
+        """Return what clients of this portal can list now, in any mode. Raises ``KeyError`` likewise."""
+        self._open_face()
+        return self._servers[portal_id].listing
 
     def invoker(self, portal_id: str = DEFAULT_PORTAL, *, user: str = LOCAL_USER) -> PortalInvoker:
         """Return the function through which the tool calls of ``user`` leave. Raises ``KeyError`` likewise."""

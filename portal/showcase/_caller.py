@@ -8,7 +8,7 @@ import anyio
 from mcp_types import TextContent
 
 from portal._errors import PortalError
-from portal.showcase._ledger import Exchange
+from portal.context import Exchange
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

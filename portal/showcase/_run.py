@@ -19,10 +19,10 @@ from rich.text import Text
 from portal._errors import AddressInUse
 from portal._portal import Portal
 from portal._serve import listen, serve_app
+from portal.context import bill
 from portal.showcase._caller import Caller, CallFailed, text_of
 from portal.showcase._direct import work_directly
 from portal.showcase._job import Job
-from portal.showcase._ledger import bill
 from portal.showcase._report import show_clients, show_code_run, show_comparison, show_servers
 from portal.showcase._setup import demo_config
 from portal.showcase._showing import CodeRun, DirectRun, figures
@@ -129,7 +129,7 @@ async def _in_code_mode(job: Job, client: Client) -> CodeRun:
         answer=_answer(result),
         run=_run_facts(result),
         duration_s=duration_s,
-        bill=bill((await client.list_tools()).tools, caller.turns),
+        bill=bill(await _definitions(client), caller.turns),
     )
 
 
@@ -138,7 +138,11 @@ async def _directly(job: Job, client: Client) -> DirectRun:
     started = perf_counter()
     answer = await work_directly(job, caller)
     duration_s = perf_counter() - started
-    return DirectRun(answer=answer, duration_s=duration_s, bill=bill((await client.list_tools()).tools, caller.turns))
+    return DirectRun(answer=answer, duration_s=duration_s, bill=bill(await _definitions(client), caller.turns))
+
+
+async def _definitions(client: Client) -> list[JsonObject]:
+    return [tool.model_dump(mode="json", by_alias=True) for tool in (await client.list_tools()).tools]
 
 
 def _answer(result: CallToolResult) -> JsonObject:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from portal._json import JsonObject
-    from portal.showcase._ledger import Bill
+    from portal.context import Bill
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The parts of the showing that decide what is shown: the job's inputs, and how tokens are counted."""
+"""The parts of the showing that decide what is shown: the job's inputs and its servers."""
 
 from __future__ import annotations
 
@@ -6,39 +6,10 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from mcp_types import Tool
 
 from portal._errors import ConfigError
-from portal._tokens import count_tokens
 from portal.showcase._job import Job
-from portal.showcase._ledger import Exchange, bill
 from portal.showcase._setup import demo_config
-
-TOOL = Tool(name="get", description="Get it.", input_schema={"type": "object"}, output_schema={"type": "object"})
-DEFINITION = '{"name":"get","description":"Get it.","input_schema":{"type":"object"}}'
-EXCHANGE = Exchange(tool="get", arguments={"id": 7}, answer="seven")
-WRITTEN = count_tokens('{"name":"get","arguments":{"id":7}}')
-READ = count_tokens("seven")
-
-
-def test_a_definition_counts_as_what_model_apis_take() -> None:
-    assert bill([TOOL], []).definitions == count_tokens(DEFINITION)
-
-
-def test_a_call_counts_what_the_model_writes_and_what_it_reads() -> None:
-    cost = bill([TOOL], [[EXCHANGE, EXCHANGE], [EXCHANGE]])
-
-    assert (cost.calls, cost.turns, cost.tools) == (3, 2, 1)
-    assert (cost.written, cost.read) == (3 * WRITTEN, 3 * READ)
-    assert cost.context == count_tokens(DEFINITION) + 3 * (WRITTEN + READ)
-
-
-def test_every_turn_sends_all_that_came_before_it_again() -> None:
-    definition, exchange = count_tokens(DEFINITION), WRITTEN + READ
-
-    cost = bill([TOOL], [[EXCHANGE], [EXCHANGE]])
-
-    assert cost.billed_input == definition + (definition + exchange) + (definition + 2 * exchange)
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,12 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from portal._tokens import count_tokens
+from portal._tokens import ENCODING, count_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-    from mcp_types import Tool
-
-    from portal._json import JsonObject
+    from portal._json import JsonObject, JsonValue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +25,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bill:
-    """The tokens (o200k) of one way to do a job; the question and the closing words are in neither way's."""
+    """The tokens of one way to do a job; the question and the closing words are in no way's."""
 
     tools: int
     definitions: int
@@ -44,22 +42,23 @@ class Bill:
         return self.definitions + self.written + self.read
 
 
-def bill(tools: Iterable[Tool], turns: Iterable[Iterable[Exchange]]) -> Bill:
+def bill(
+    tools: Iterable[Mapping[str, JsonValue]], turns: Iterable[Iterable[Exchange]], *, encoding: str = ENCODING
+) -> Bill:
     """Count a job done in ``turns``, each a batch of tool calls that the model makes at once.
 
-    A definition counts as model APIs take it: name, description and input schema, as compact JSON. Output schemas,
-    titles and structured content are left out, although some clients send those too.
+    ``tools`` are definitions as MCP lists them, counted as ``definition`` says.
     """
-    definitions = [_definition(tool) for tool in tools]
-    offered = sum(count_tokens(text) for text in definitions)
+    definitions = [definition(tool) for tool in tools]
+    offered = sum(count_tokens(text, encoding) for text in definitions)
     written = read = calls = count = 0
     billed = offered
     for exchanges in turns:
         count += 1
         for exchange in exchanges:
             calls += 1
-            written += count_tokens(_compact({"name": exchange.tool, "arguments": exchange.arguments}))
-            read += count_tokens(exchange.answer)
+            written += count_tokens(compact({"name": exchange.tool, "arguments": exchange.arguments}), encoding)
+            read += count_tokens(exchange.answer, encoding)
         billed += offered + written + read  # the next turn sends all of it, the last one to say the answer
     return Bill(
         tools=len(definitions),
@@ -72,9 +71,15 @@ def bill(tools: Iterable[Tool], turns: Iterable[Iterable[Exchange]]) -> Bill:
     )
 
 
-def _definition(tool: Tool) -> str:
-    return _compact({"name": tool.name, "description": tool.description or "", "input_schema": tool.input_schema})
+def definition(tool: Mapping[str, JsonValue]) -> str:
+    """Write a tool as model APIs take it: name, description and input schema, as compact JSON.
+
+    Output schemas, titles and annotations are left out, although some clients send those too.
+    """
+    schema = tool.get("inputSchema")
+    return compact({"name": tool["name"], "description": tool.get("description") or "", "input_schema": schema})
 
 
-def _compact(value: object) -> str:
+def compact(value: JsonValue) -> str:
+    """Write JSON without a blank that says nothing."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
