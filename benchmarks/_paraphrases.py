@@ -1,6 +1,7 @@
-"""Requests as people put them, beside the tools of GitHub and AWS that answer them.
+"""Requests as people put them, beside the tools of GitHub and AWS that answer them, and requests that none answers.
 
-Written before any of them was tried, in words that avoid the tools' own, and never used to choose a weight.
+The first were written before any was tried, and no word was added to a list for their sake. The second were in
+view when the least score of an answer was chosen.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ class QuerySet:
 
 
 def query_sets() -> Iterator[QuerySet]:
-    """Yield every set. No weight was chosen by looking at those whose names end in "held out"."""
+    """Yield every set. No weight was fitted to those whose names end in "held out"."""
     yield bfcl()
     large = large_catalog()
     yield _summaries("big-summary", large)

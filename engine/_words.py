@@ -105,7 +105,7 @@ def stems(text: str) -> list[str]:
 def stem(word: str) -> str:
     """Strip the commonest English endings off a lower-case ``word``: ``calculation`` and ``calculator`` are one word.
 
-    Measured beside Porter's algorithm: the same ranking within 0.005 on every set, in a third of the rules.
+    Measured beside Porter's algorithm: recall at 5 within 0.01 on every set, in a third of the rules.
     """
     if len(word) < 3 or word.endswith("ss") or not word.isascii():
         return word
