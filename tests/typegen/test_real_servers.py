@@ -21,7 +21,14 @@ NPM = {
     "everything": ["@modelcontextprotocol/server-everything/dist/index.js"],
     "filesystem": ["@modelcontextprotocol/server-filesystem/dist/index.js", "/tmp"],
     "memory": ["@modelcontextprotocol/server-memory/dist/index.js"],
+    "thinking": ["@modelcontextprotocol/server-sequential-thinking/dist/index.js"],
+    "browser": ["@playwright/mcp/cli.js", "--headless"],
+    "notion": ["@notionhq/notion-mcp-server/bin/cli.mjs"],
+    "devtools": ["chrome-devtools-mcp/build/src/bin/chrome-devtools-mcp.js", "--headless"],
+    "crawler": ["firecrawl-mcp/dist/index.js"],
 }
+DUMMIES = {"NOTION_TOKEN": "ntn_none", "FIRECRAWL_API_KEY": "fc-none"}
+"""Listing tools needs no account, but two of them ask for the credential when they start."""
 PYPI = {"git": "mcp_server_git", "time": "mcp_server_time"}
 
 
@@ -31,7 +38,7 @@ def server(request: pytest.FixtureRequest, node: Path, node_modules: Path) -> tu
     if name in PYPI:
         return name, StdioServerParameters(command=sys.executable, args=["-m", PYPI[name]])
     script, *arguments = NPM[name]
-    return name, StdioServerParameters(command=str(node), args=[str(node_modules / script), *arguments])
+    return name, StdioServerParameters(command=str(node), args=[str(node_modules / script), *arguments], env=DUMMIES)
 
 
 async def tools_of(parameters: StdioServerParameters) -> list[Tool]:
@@ -60,6 +67,7 @@ async def test_the_tools_of_a_real_server_compile_and_shrink(
     whole = [declare(tool, identifier=identifier) for identifier, tool in tools]
     raw = sum(len(json.dumps([dict(tool.input_schema), tool.description], separators=(",", ":"))) for _, tool in tools)
     assert tools
-    assert all(one.complete for one in whole)
+    assert all(one.complete or one.stubs or "/* also" in one.text for one in whole)  # nothing is left out unnamed
+    assert all(declare(tool, identifier=identifier, token_budget=None).complete for identifier, tool in tools)
     assert compiler.errors(declare_module(tools), name="module.d.ts") == {}
     assert sum(estimate_tokens(one.text) for one in whole) < raw / 4  # a token is about four characters of JSON
