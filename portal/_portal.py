@@ -8,12 +8,14 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
 import anyio
+import anyio.to_thread
 
 from engine import Engine, EngineLimits
 from portal._config import DEFAULT_PORTAL
 from portal._fleet import Caller, Fleet
 from portal._http import HttpFace
 from portal._kept_tools import KeptTools
+from portal._long_list import long_list_warning
 from portal._records import Recorder
 from portal._redaction import Redactor, redacted_logs
 from portal._serve import listen, serve_app
@@ -165,13 +167,25 @@ async def serve(config: Config, *, on_ready: Callable[[str], None] | None = None
                 if on_ready is not None:
                     on_ready(origin)
 
-            await serve_app(
-                portal.app,
-                listener,
-                trusted_proxies=config.trusted_proxies,
-                on_ready=ready,
-                on_stop=portal.drain,
-            )
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_warn_of_long_lists, portal)
+                await serve_app(
+                    portal.app,
+                    listener,
+                    trusted_proxies=config.trusted_proxies,
+                    on_ready=ready,
+                    on_stop=portal.drain,
+                )
+                tasks.cancel_scope.cancel()
+
+
+async def _warn_of_long_lists(portal: Portal) -> None:
+    await portal.wait_ready()
+    for config in portal.config.portals:
+        # In a thread: thousands of tools take a third of a second, which clients need not wait for.
+        warning = await anyio.to_thread.run_sync(long_list_warning, portal.listing(config.id), config)
+        if warning is not None:
+            logger.warning("%s", warning)
 
 
 def _origin(host: str, port: int) -> str:

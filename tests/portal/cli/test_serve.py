@@ -18,6 +18,7 @@ from portal.cli._clients import Target, snippet_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 TIMEOUT_S = 60.0
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -93,3 +94,27 @@ def test_the_python_program_that_connect_prints_runs_against_it(token: str | Non
 
     assert done.returncode == 0, done.stderr
     assert '"tracker"' in done.stdout
+
+
+def test_a_long_list_of_tools_is_warned_about(tmp_path: Path) -> None:
+    (tmp_path / "novel.py").write_text(
+        f"""
+from portico import Tools
+
+tools = Tools("novel")
+
+
+@tools.tool
+def read(page: int) -> str:
+    "{"It was a dark and stormy night. " * 2_000}"
+    return ""
+"""
+    )
+    (tmp_path / "portico.yaml").write_text("servers:\n  - {id: novel, python: 'novel:tools'}\n")
+
+    with serving("--config", str(tmp_path / "portico.yaml")) as process:
+        assert process.stderr is not None
+        warning = next(text for text in process.stderr if "WARNING" in text)
+
+    assert "portal default: a client that lists its 4 tools spends about 1" in warning
+    assert "code mode costs about" in warning
