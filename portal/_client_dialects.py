@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from portal._expand import Dialect
+
 logger = logging.getLogger("portico.config")
 
 _TRANSPORTS: Final[dict[str, Transport]] = {
@@ -70,6 +72,14 @@ _HINTS: Final = {
 
 def load_mcp_config(path: Path, environ: Mapping[str, str], *, host: str | None, port: int | None) -> Config:
     """Read a client's file; each server becomes an upstream whose id is made from its name."""
+    top, servers = read_client_servers(path, environ)
+    return top.build(Config, servers=servers, **process_settings(environ, host=host, port=port))
+
+
+def read_client_servers(
+    path: Path, environ: Mapping[str, str], *, resolve: Dialect | None = None
+) -> tuple[Section, tuple[ServerConfig, ...]]:
+    """Read the servers of a client's file; ``resolve``, where given, is asked first what a reference stands for."""
     if path.suffix.lower() in {".yaml", ".yml"}:
         raise ConfigError("this is YAML, and --mcp-config takes a client's JSON: pass it with --config.", file=path)
     if path.suffix.lower() == ".toml":
@@ -77,10 +87,15 @@ def load_mcp_config(path: Path, environ: Mapping[str, str], *, host: str | None,
     text = read_text_file(path, noun="the MCP client's file")
     if not text.strip():
         raise ConfigError('the file is empty: it should hold {"mcpServers": {...}}.', file=path)
-    expander = Expander(file=path, environ=environ, dialect=_Dialect(file=path, environ=environ).resolve)
+    known = _Dialect(file=path, environ=environ).resolve
+
+    def dialect(reference: str, line: int) -> str | None:
+        first = resolve(reference, line) if resolve is not None else None
+        return known(reference, line) if first is None else first
+
+    expander = Expander(file=path, environ=environ, dialect=dialect)
     top = Section(node=parse_jsonc(text, path), file=path, expander=expander)
-    servers = _servers(_server_table(top))
-    return top.build(Config, servers=servers, **process_settings(environ, host=host, port=port))
+    return top, _servers(_server_table(top))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +117,16 @@ class _Dialect:
             "/": "/",
         }
         if reference.startswith("input:"):
-            name = reference.removeprefix("input:")
-            variable = "".join(c if c.isascii() and c.isalnum() else "_" for c in name).upper()
+            variable = variable_name(reference.removeprefix("input:"))
             message = f"${{{reference}}} is a question that VS Code asks; nobody is asked here: write ${{{variable}}}"
             raise ConfigError(f"{message} and set that variable.", file=self.file, line=line)
         return known.get(reference)
+
+
+def variable_name(text: str) -> str:
+    """Make the name of an environment variable of any text: ``api-key`` is ``API_KEY``."""
+    name = "".join(c if c.isascii() and c.isalnum() else "_" for c in text).upper()
+    return f"_{name}" if name[:1].isdigit() else name
 
 
 def _server_table(top: Section) -> Section:

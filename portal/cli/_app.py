@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "query": _Command("_query", "query", "Find tools and print what an agent gets."),
     "types": _Command("_types", "types", "Print the TypeScript declarations of all tools."),
     "context": _Command("_context", "context", "Count what tools cost in context, in each mode."),
+    "import": _Command("_import", "import_config", "Turn an MCP client's file into a portico.yaml."),
     "servers": _Command("_servers", "servers", "Connect to each server and print how it is."),
     "runs": _Command("_runs", "runs", "Print the programs that were run, newest first."),
     "logs": _Command("_logs", "logs", "Print the calls of tools, newest first."),
