@@ -16,7 +16,7 @@ PACKAGES := portico portal engine typegen sandbox
 GUEST_SOURCES := hatch_build.py $(shell find sandbox/guest -type f -not -name '*.pyc' 2>/dev/null)
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links
 
-.PHONY: help run test check unit acceptance bench venv dev format lock wheel clean FORCE
+.PHONY: help run test check unit acceptance bench venv dev sqlite-server format lock wheel clean FORCE
 
 help: ## List the commands
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -33,18 +33,23 @@ check: dev ## Lint, check types, and run the unit tests (under two minutes)
 	$(NODE_HOME)/bin/node node_modules/pyright/index.js --pythonpath $(BIN)/python
 	$(MAKE) --no-print-directory unit
 
-unit: dev ## Run the tests of each package
-	$(BIN)/python -m pytest -q -n auto --dist loadfile tests --ignore=tests/acceptance
+# Tests that start programs again and again (command lines, clients, servers, compilers) take minutes: `make test` runs them.
+SLOW := tests/acceptance tests/documentation tests/portal/cli tests/typegen/test_catalogues.py tests/typegen/test_real_servers.py
 
-acceptance: dev ## Run the tests that start real clients and real servers
-	$(BIN)/python -m pytest -q tests/acceptance
+unit: dev ## Run the tests of each package that start no program but the workers
+	$(BIN)/python -m pytest -q -n auto --dist loadfile tests $(SLOW:%=--ignore=%)
 
-bench: dev ## Measure what the documentation claims, and write benchmarks/RESULTS.md
+acceptance: dev ## Run the tests that start real programs: command lines, clients, servers, compilers
+	$(BIN)/python -m pytest -q -n auto --dist loadfile $(SLOW)
+
+bench: dev sqlite-server ## Measure what the documentation claims, and write benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
 
 venv: $(STAMPS)/portico ## Make .venv with what `make run` needs
 
 dev: $(STAMPS)/dev $(STAMPS)/portico $(STAMPS)/npm ## Make .venv and node_modules with what `make test` needs
+
+sqlite-server: $(STAMPS)/sqlite-server # only for the tasks of the benchmark and their test
 
 format: dev ## Rewrite the sources in the project's format
 	$(BIN)/ruff check --quiet --fix-only .
@@ -54,6 +59,7 @@ lock: dev ## Resolve the dependencies anew (uv is installed into .venv for it)
 	$(PIP) install --quiet uv==0.13.8
 	UV_CUSTOM_COMPILE_COMMAND='make lock' $(LOCK) --extra demo --output-file requirements.lock pyproject.toml
 	UV_CUSTOM_COMPILE_COMMAND='make lock' $(LOCK) --extra dev --constraints requirements.lock --output-file requirements-dev.lock pyproject.toml
+	UV_CUSTOM_COMPILE_COMMAND='make lock' $(LOCK) --no-strip-extras --output-file benchmarks/sqlite-server.lock benchmarks/sqlite-server.in
 
 wheel: dev ## Build dist/portico-*-py3-none-any.whl
 	$(PIP) wheel --quiet --no-deps --wheel-dir dist .
@@ -76,6 +82,13 @@ $(STAMPS)/run: requirements.lock | $(STAMPS)/venv
 $(STAMPS)/dev: requirements-dev.lock | $(STAMPS)/run
 	@echo "Installing what the tests need ..."
 	@$(PIP) install -qq --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# In an environment of its own: it is built on the SDK's first generation, and the portal on the second.
+$(STAMPS)/sqlite-server: benchmarks/sqlite-server.lock | $(STAMPS)/venv
+	@echo "Installing the SQLite server of the benchmark's tasks ..."
+	@$(BIN)/python -m venv --clear $(VENV)/sqlite-server
+	@$(VENV)/sqlite-server/bin/python -m pip --disable-pip-version-check install -qq --require-hashes -r $<
 	@touch $@
 
 # An editable install, so that a change of Python source needs nothing. It builds sandbox/guest.wasm, and again when the

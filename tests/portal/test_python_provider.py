@@ -47,6 +47,7 @@ TOOLS = """
 def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
     """Write a configuration of one server and the module beside it; both are forgotten after the test."""
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "shop_tools", raising=False)  # that of the guide, if its test came first
     known = set(sys.modules)
 
     def write(server: str, *, module: str = "shop_tools", source: str = TOOLS) -> Path:
