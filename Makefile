@@ -39,7 +39,7 @@ SLOW := tests/acceptance tests/documentation tests/portal/cli tests/typegen/test
 unit: dev ## Run the tests of each package that start no program but the workers
 	$(BIN)/python -m pytest -q -n auto --dist loadfile tests $(SLOW:%=--ignore=%)
 
-acceptance: dev ## Run the tests that start real programs: command lines, clients, servers, compilers
+acceptance: dev sqlite-server ## Run the tests that start real programs: command lines, clients, servers, compilers
 	$(BIN)/python -m pytest -q -n auto --dist loadfile $(SLOW)
 
 bench: dev sqlite-server ## Measure what the documentation claims, and write benchmarks/RESULTS.md
