@@ -152,10 +152,8 @@ class HostCalls:
         if server is not None and server not in {known.id for known in self._catalog.servers}:
             known_ids = ", ".join(known.id for known in self._catalog.servers)
             raise CallError(f"search: no server {server!r}. Servers: {known_ids}", name="TypeError")
-        found: dict[str, CatalogTool] = {}
-        for query in queries[:_QUERIES_MAX]:
-            for entry in self._catalog.search(str(query), server=server, limit=limit):
-                found.setdefault(entry.identifier, entry)
+        wanted = [str(query) for query in queries[:_QUERIES_MAX]]
+        found = self._catalog.search(wanted, server=server, limit=limit)
         return orjson.dumps(
             [
                 {
@@ -164,7 +162,7 @@ class HostCalls:
                     "description": entry.tool.description,
                     "declaration": self._declaration(entry),
                 }
-                for entry in found.values()
+                for entry in found
             ]
         )
 
