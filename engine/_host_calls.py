@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,7 @@ class HostCalls:
         self.calls: list[CallFact] = []
         self.emitted: list[JsonObject] = []
         self.has_shortened_types = False
+        self.empty_searches: list[str] = []
 
     async def answer(self, call: HostCall) -> bytes:
         """Answer one host call with JSON text. Raises ``Rejection``, which the guest throws as a JavaScript error."""
@@ -154,6 +156,10 @@ class HostCalls:
             raise CallError(f"search: no server {server!r}. Servers: {known_ids}", name="TypeError")
         wanted = [str(query) for query in queries[:_QUERIES_MAX]]
         found = self._catalog.search(wanted, server=server, limit=limit)
+        if not found:
+            near = self._catalog.nearest(wanted[0])
+            alike = f"; names that look alike: {', '.join(near)}" if near else ""
+            self.empty_searches.append(f"no tool matches {', '.join(map(json.dumps, wanted))}{alike}")
         return orjson.dumps(
             [
                 {

@@ -149,7 +149,7 @@ class Run:
             calls=self._host_calls.calls,
             returned=self._host_calls.returned(),
             emitted=self._host_calls.emitted,
-            notes=[*missing_awaits(facts), *self._shortened(outcome.value)],
+            notes=[*missing_awaits(facts), *self._shortened(outcome.value), *self._host_calls.empty_searches[:3]],
             run_id=self.id,
             limits=self._limits,
         )

@@ -87,6 +87,14 @@ async def test_search_and_describe_answers_are_typescript(run: Run) -> None:
     assert '"short"|"full"' in described.text
 
 
+async def test_a_search_that_finds_nothing_says_so(run: Run) -> None:
+    nothing = await run("return codemode.search('quantum chromodynamics')")
+    misspelt = await run("return codemode.search('/trackr_get_isue/')")
+
+    assert nothing.text == '[]\n[no tool matches "quantum chromodynamics"]'
+    assert "names that look alike: tracker_get_issue" in misspelt.text
+
+
 async def test_a_long_list_is_cut_between_items_and_the_whole_of_it_stays_within_reach(run: Run) -> None:
     cut = await run("const {items} = await codemode.tracker_list_issues({}); return items")
     body, note = cut.text.rsplit("\n", 1)
