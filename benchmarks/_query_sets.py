@@ -144,7 +144,7 @@ def _summaries(name: str, tools: tuple[tuple[str, Tool], ...]) -> QuerySet:
     The summary is the first line or sentence; notices of deprecation and of the end of support are passed over.
     """
     bare = tuple((server, _bare(tool)) for server, tool in tools)
-    summaries = (_summary(tool.description) for _, tool in tools)
+    summaries = (summary(tool.description) for _, tool in tools)
     queries = tuple((text, frozenset((at,))) for at, text in enumerate(summaries) if text)
     return QuerySet(name=name, tools=bare, queries=queries)
 
@@ -205,7 +205,7 @@ def _bare(tool: Tool) -> Tool:
     return Tool(name=tool.name, input_schema={"type": "object", "properties": {name: {} for name in names}})
 
 
-def _summary(description: str) -> str:
+def summary(description: str) -> str:
     for line in description.splitlines()[:1]:
         for sentence in re.split(r"(?<=[.!?])\s", line):
             if sentence and not re.search(r"deprecated|end of support|no longer", sentence, re.IGNORECASE):

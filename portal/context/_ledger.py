@@ -72,12 +72,12 @@ def bill(
 
 
 def definition(tool: Mapping[str, JsonValue]) -> str:
-    """Write a tool as model APIs take it: name, description and input schema, as compact JSON.
+    """Write a tool as model APIs take it: name, description if it has one, and input schema, as compact JSON.
 
     Output schemas, titles and annotations are left out, although some clients send those too.
     """
-    schema = tool.get("inputSchema")
-    return compact({"name": tool["name"], "description": tool.get("description") or "", "input_schema": schema})
+    described: JsonObject = {"description": tool["description"]} if tool.get("description") else {}
+    return compact({"name": tool["name"], **described, "input_schema": tool.get("inputSchema")})
 
 
 def compact(value: JsonValue) -> str:
