@@ -63,6 +63,14 @@ TOO_MUCH_MEMORY = {
     "a map": "const m = new Map(); for (let i = 0; ; i++) m.set({}, i)",
 }
 
+STOPPED = {  # with the error that says so
+    "a loop": ("for (;;) {}", CpuLimitExceeded),
+    "a native loop": ("new Array(1e9) + ''", CpuLimitExceeded),
+    "a timer": ("setTimeout(() => { for (;;) {} }); await new Promise(() => {})", CpuLimitExceeded),
+    "memory": ("const a = []; for (;;) a.push({n: a.length})", MemoryLimitExceeded),
+    "the stack": ("(function f() { f() })()", StackLimitExceeded),
+}
+
 
 async def timed(run: Awaitable[Outcome]) -> tuple[Outcome, float]:
     began = time.monotonic()
@@ -104,6 +112,18 @@ async def test_a_program_that_takes_too_much_memory_ends_in_one_typed_error(exec
     assert outcome.usage.memory_bytes < 64 * 2**20 * 2.5
     assert took_s < 15
     assert value_of(after) == 2
+
+
+@pytest.mark.parametrize("name", STOPPED)
+async def test_what_a_program_printed_before_it_was_stopped_is_told(execute: Execute, name: str) -> None:
+    source, error = STOPPED[name]
+
+    outcome = await execute(
+        f"console.log('first'); await host.echo(1); console.log('last'); {source}", cpu_s=1, memory_bytes=8 * 2**20
+    )
+
+    assert isinstance(outcome.error, error)
+    assert [line.text for line in outcome.logs] == ["first", "last"]
 
 
 async def test_a_flood_of_console_output_is_stopped_by_its_limit(execute: Execute) -> None:
