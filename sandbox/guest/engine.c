@@ -123,6 +123,11 @@ JSValue engine_primitive_inside(JSContext *ctx, JSValueConst object)
     }
 }
 
+bool engine_reports_full_memory(JSRuntime *rt)
+{
+    return rt->in_out_of_memory;
+}
+
 const char *engine_function_source(JSValueConst function, size_t *length)
 {
     if (!JS_IsObject(function) || !js_class_has_bytecode(JS_VALUE_GET_OBJ(function)->class_id))

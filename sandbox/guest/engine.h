@@ -52,6 +52,9 @@ JSValue engine_collection_items(JSContext *ctx, JSValueConst collection);
 /* The primitive inside a Number, String, Boolean, BigInt or Date object, else undefined. */
 JSValue engine_primitive_inside(JSContext *ctx, JSValueConst object);
 
+/* Whether the engine is making the error that says that memory is full. */
+bool engine_reports_full_memory(JSRuntime *rt);
+
 /* The source text of a function written in JavaScript, borrowed; NULL for any other. */
 const char *engine_function_source(JSValueConst function, size_t *length);
 

@@ -25,6 +25,8 @@ enum {
     TIMERS_MAX = 4096,
     /* Error texts are read by a model: more is noise. */
     MESSAGE_BYTES_MAX = 8 * 1024,
+    /* For the error itself; without it a program that catches it catches null. */
+    MEMORY_ERROR_BYTES = 16 * 1024,
     REPORT_RESERVE_BYTES = 1024 * 1024, /* many times what an error report needs */
     ERROR_FIELDS_BYTES_MAX = 64 * 1024,
 };

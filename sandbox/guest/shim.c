@@ -45,7 +45,10 @@ static size_t js_bytes;
 
 static bool may_grow(size_t more)
 {
-    bool fits = !limits.memory_bytes || (uint64_t)js_bytes + more <= (uint64_t)limits.memory_bytes + memory_reserve;
+    uint64_t most = (uint64_t)limits.memory_bytes + memory_reserve;
+    if (limits.memory_bytes && engine_reports_full_memory(runtime))
+        most += MEMORY_ERROR_BYTES;
+    bool fits = !limits.memory_bytes || (uint64_t)js_bytes + more <= most;
     if (!fits)
         memory_refused = js_bytes;
     return fits;

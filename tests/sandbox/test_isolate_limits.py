@@ -133,10 +133,15 @@ def test_a_program_that_fills_its_memory_ends_with_the_limit(host: Host, source:
     assert run.error["max"] == 32 * 2**20
 
 
-def test_a_program_may_catch_that_its_memory_is_full_and_go_on(host: Host) -> None:
-    source = "let a = []; try { while (true) a.push('x'.repeat(1000) + a.length) } catch (e) { a = null; e.message }"
+@pytest.mark.parametrize("item", ["'x'.repeat(1000) + a.length", "{n: a.length}"])
+@pytest.mark.parametrize("more_bytes", [0, 40, 400])
+def test_a_program_may_catch_that_its_memory_is_full_and_go_on(host: Host, item: str, more_bytes: int) -> None:
+    """The error is there to be caught also when not a byte is left for it."""
+    source = f"let a = []; try {{ while (true) a.push({item}) }} catch (e) {{ a = null; [e.name, e.message] }}"
 
-    assert host.run(source).value == "out of memory"
+    run = host.run(source, memory_bytes=4 * 2**20 + more_bytes)
+
+    assert run.value == ["InternalError", "out of memory"]
 
 
 def test_memory_stays_within_its_limit_and_what_the_host_allows_beside_it(host: Host) -> None:
