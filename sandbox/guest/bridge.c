@@ -158,7 +158,7 @@ static JSValue bridge_call(JSContext *ctx, JSValueConst this_value, int argc, JS
         .id = calls_made + 1,
         .is_out = true,
         .line = frame_count ? frames[0].line : 0,
-        .column = frame_count ? program_column(frames[0].line, frames[0].column) : 0,
+        .column = frame_count ? source_column(frames[0].line, frames[0].column) : 0,
         .method = heap_copy_text(method, METHOD_BYTES_MAX),
         .promise = engine_new_promise(ctx),
         .stack = call_stack(ctx, frames, frame_count),

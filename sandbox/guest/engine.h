@@ -20,7 +20,7 @@ enum { FRAMES_MAX = 8 }; /* enough to find one's way; a recursion prints no more
 
 typedef struct {
     int line;
-    int column; /* 1-based byte column: see program_column() */
+    int column; /* 1-based byte column: see source_column() */
     char function[48];
 } Frame;
 

@@ -80,7 +80,7 @@ void buffer_free(Buffer *buffer);
 bool outbox_put(char kind, const Buffer *payload);
 void outbox_clear(void);
 
-/* ---- JSON (json.c) ----------------------------------------------------------------------------------------------- */
+/* ---- JSON (json.c, json_string.c) -------------------------------------------------------------------------------- */
 
 typedef enum {
     JSON_OK,
@@ -109,6 +109,7 @@ void json_init(JSContext *ctx); /* captures intrinsics; before any guest code */
 JsonStatus json_write(JSContext *ctx, JsonWriter *writer, JSValueConst value);
 /* An error's own fields beside `name` and `message`, as an object. */
 JsonStatus json_write_fields(JSContext *ctx, JsonWriter *writer, JSValueConst error);
+
 void json_string(Buffer *out, const char *utf8, size_t length);
 /* A JavaScript string as a JSON string, at most `units_max` code units of it; false when memory ran out. */
 bool json_js_string(JSContext *ctx, Buffer *out, JSValueConst string, uint32_t units_max);
@@ -161,22 +162,38 @@ bool report_is_interrupted(void);
 /* What to use instead of a name that is not there; false when nothing is known. */
 bool advice_for(JSContext *ctx, const char *name, size_t length, char *out, size_t size);
 
-/* ---- the program (program.c) ------------------------------------------------------------------------------------- */
+/* ---- the setup (shim.c) ------------------------------------------------------------------------------------------ */
 
 extern JSValue setup_hints; /* {identifier: advice}, from the setup */
 extern char namespace_name[64];
 
-/* Compiles the source in the form that fits and starts it; a syntax error is the run's end. */
+/* ---- the program's source (source.c) ----------------------------------------------------------------------------- */
+
+typedef enum { EXPRESSION, SCRIPT, BODY, MODULE } Form;
+
+/* Keeps a copy of the source, for all that follows; false when there is no memory for it. */
+bool source_keep(const char *given, size_t length);
+/* Compiles it, without running any of it, in the form that fits. When none does, throws the error of the form that was
+   meant, placed in the source. */
+JSValue source_compile(JSContext *ctx, Form *form);
+/* The function to call in a script that only declares functions and calls none: `main`, else `run`, else the last.
+   Undefined when the source holds anything else, which may have called it already. The script has been run. */
+JSValue source_uncalled_function(JSContext *ctx);
+/* The module loader: there are no modules, and the error says what to do instead. */
+JSModuleDef *source_refuse_import(JSContext *ctx, const char *specifier, void *opaque);
+/* The column in characters of a column in bytes; both count from 1. */
+int source_column(int line, int byte_column);
+/* The dotted name around a place in the source, as `o.method`; its length, or 0. */
+size_t source_callee(int line, int byte_column, const char **text);
+
+/* ---- the program (program.c) ------------------------------------------------------------------------------------- */
+
+/* Compiles the source and starts it; a syntax error is the run's end. */
 void program_load(JSContext *ctx, const char *source, size_t length);
-JSModuleDef *program_refuse_import(JSContext *ctx, const char *specifier, void *opaque);
 /* Moves the run on as far as it goes without the host; true when it is over. Its end record is written then, unless
    it was interrupted. */
 bool program_advance(JSContext *ctx);
 /* The host's answers do not fit: ends the run. */
 void program_end_out_of_memory(JSContext *ctx);
-/* The code point column of a byte column in the agent's source. */
-int program_column(int line, int byte_column);
-/* The dotted name around a place in the source, as `o.method`; its length, or 0. */
-size_t program_callee(int line, int byte_column, const char **text);
 
 #endif

@@ -244,7 +244,7 @@ static char *add_callee(JSContext *ctx, JSValueConst error, char *message)
     const char *text = JS_IsString(stack) ? JS_ToCString(ctx, stack) : NULL, *end = text ? strchr(text, '\n') : NULL;
     const char *callee;
     Frame frame;
-    size_t length = end && read_frame(text, end, &frame) ? program_callee(frame.line, frame.column, &callee) : 0;
+    size_t length = end && read_frame(text, end, &frame) ? source_callee(frame.line, frame.column, &callee) : 0;
     char *better = length ? heap_alloc(length + sizeof(" is not a function")) : NULL;
     if (better) {
         memcpy(better, callee, length);
@@ -277,7 +277,7 @@ static void write_position(JSContext *ctx, Buffer *out, JSValueConst error, bool
             continue;
         if (frame.line < 1) /* in the line that was put before an expression */
             frame.line = frame.column = 1;
-        int column = program_column(frame.line, frame.column);
+        int column = source_column(frame.line, frame.column);
         if (!count) {
             buffer_text(out, ",\"line\":");
             buffer_number(out, frame.line);

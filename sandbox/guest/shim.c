@@ -30,6 +30,8 @@ enum {
 
 Control control = {.abi = ABI_VERSION, .clock_us = 0, .wake_at_us = -1};
 Limits limits;
+JSValue setup_hints = JS_UNDEFINED;
+char namespace_name[64];
 uint32_t memory_refused, memory_reserve;
 
 static JSRuntime *runtime;
@@ -103,7 +105,7 @@ int EXPORT(portico_init)(void)
     JS_SetMaxStackSize(runtime, JS_STACK_BYTES);
     JS_SetGCThreshold(runtime, GC_THRESHOLD_BYTES);
     JS_SetCanBlock(runtime, false); /* Atomics.wait would stop the worker */
-    JS_SetModuleLoaderFunc(runtime, NULL, program_refuse_import, NULL);
+    JS_SetModuleLoaderFunc(runtime, NULL, source_refuse_import, NULL);
     context = JS_NewContext(runtime);
     report_init(context);
     json_init(context);
