@@ -32,7 +32,8 @@ class Capabilities:
     builtins: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     hints: Mapping[str, str] = field(default_factory=dict)
-    encoded: bytes = field(init=False, repr=False, compare=False)
+    encoded: bytes = field(init=False, repr=False, compare=False)  # JSON of all but the methods
+    encoded_methods: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in (self.namespace, *self.builtins, *self.errors):
@@ -40,18 +41,22 @@ class Capabilities:
                 raise ValueError(f"{name!r} is not a JavaScript identifier")
         document = {
             "namespace": self.namespace,
-            "methods": self.methods,
             "builtins": self.builtins,
             "errors": self.errors,
             "hints": dict(self.hints),
         }
         encoded = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
         object.__setattr__(self, "encoded", encoded)
+        object.__setattr__(self, "encoded_methods", self.methods.encode("utf-8", "replace"))
 
 
 def encode_setup(capabilities: Capabilities, limits: Limits) -> bytes:
-    """Return what an isolate is told before its program: JSON text of the capabilities and of the limits it keeps."""
-    return b'%b,"limits":%b}' % (capabilities.encoded[:-1], _encode_limits(limits))
+    """Return what an isolate is told before its program: a line of JSON, and the names of the methods, a line each.
+
+    The names stand outside the JSON because a guest parses that in every run, and reads them only when asked for them.
+    """
+    head = capabilities.encoded[:-1]
+    return b'%b,"limits":%b}\n%b' % (head, _encode_limits(limits), capabilities.encoded_methods)
 
 
 @lru_cache(maxsize=64)

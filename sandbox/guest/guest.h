@@ -51,7 +51,7 @@ typedef struct {
     volatile uint32_t interrupt; /* host sets 1, from any thread: the program stops at its next check */
     int64_t clock_us;          /* host, before each turn: microseconds since 1970; frozen during the turn */
     uint8_t seed[32];          /* host, before start */
-    uint32_t inbox;            /* address and capacity of the inbox; moves only in portico_reserve */
+    uint32_t inbox;            /* address and capacity of the inbox; moves in portico_reserve and portico_start */
     uint32_t inbox_capacity;
     uint32_t outbox;           /* address and length of this turn's records */
     uint32_t outbox_length;    /* covers whole records only, also after a trap */
@@ -127,6 +127,7 @@ void bridge_natives(JSContext *ctx, JSValueConst natives); /* bridge.c: host cal
 void inspect_natives(JSContext *ctx, JSValueConst natives); /* inspect.c */
 void timer_natives(JSContext *ctx, JSValueConst natives);  /* timers.c: timers and the clock */
 void report_natives(JSContext *ctx, JSValueConst natives); /* report.c: logs, limit errors */
+void setup_natives(JSContext *ctx, JSValueConst natives);  /* setup.c: the names of the methods */
 
 /* ---- host calls (bridge.c) --------------------------------------------------------------------------------------- */
 
@@ -162,10 +163,14 @@ bool report_is_interrupted(void);
 /* What to use instead of a name that is not there; false when nothing is known. */
 bool advice_for(JSContext *ctx, const char *name, size_t length, char *out, size_t size);
 
-/* ---- the setup (shim.c) ------------------------------------------------------------------------------------------ */
+/* ---- the setup (setup.c) ----------------------------------------------------------------------------------------- */
 
 extern JSValue setup_hints; /* {identifier: advice}, from the setup */
 extern char namespace_name[64];
+
+/* Takes in `limits` and what stands above, and returns the JSON's object; an exception when it is not as agreed. What
+   it needs of the bytes later it copies, unless they are `is_lasting`. May write to the byte behind them. */
+JSValue setup_read(JSContext *ctx, char *bytes, size_t length, bool is_lasting);
 
 /* ---- the program's source (source.c) ----------------------------------------------------------------------------- */
 

@@ -29,9 +29,6 @@ enum {
 };
 
 Control control = {.abi = ABI_VERSION, .clock_us = 0, .wake_at_us = -1};
-Limits limits;
-JSValue setup_hints = JS_UNDEFINED;
-char namespace_name[64];
 uint32_t memory_refused, memory_reserve;
 
 static JSRuntime *runtime;
@@ -115,6 +112,7 @@ int EXPORT(portico_init)(void)
     bridge_natives(context, natives);
     timer_natives(context, natives);
     report_natives(context, natives);
+    setup_natives(context, natives);
     JS_SetPropertyStr(context, natives, "begin", JS_NewCFunction(context, set_begin, "begin", 1));
     return context ? 0 : BAD_INPUT;
 }
@@ -175,35 +173,6 @@ static int advance(void)
     return !is_over ? WAITING : report_is_interrupted() ? INTERRUPTED : ENDED;
 }
 
-static uint32_t limit_of(JSValueConst table, const char *name)
-{
-    double value = 0;
-    JSValue field = JS_GetPropertyStr(context, table, name);
-    if (!JS_IsNumber(field) || JS_ToFloat64(context, &value, field) || !(value > 0))
-        value = 0;
-    JS_FreeValue(context, field);
-    return value >= UINT32_MAX ? UINT32_MAX : (uint32_t)value;
-}
-
-static bool read_limits(JSValueConst setup)
-{
-    JSValue table = JS_GetPropertyStr(context, setup, "limits");
-    limits = (Limits){
-        .memory_bytes = limit_of(table, "memory_bytes"),
-        .source_bytes = limit_of(table, "source_bytes"),
-        .call_bytes = limit_of(table, "call_bytes"),
-        .call_depth = limit_of(table, "call_depth"),
-        .calls = limit_of(table, "calls"),
-        .log_bytes = limit_of(table, "log_bytes"),
-        .result_bytes = limit_of(table, "result_bytes"),
-    };
-    JS_FreeValue(context, table);
-    if (limits.call_depth > RESULT_DEPTH_MAX - 1)
-        limits.call_depth = RESULT_DEPTH_MAX - 1;
-    return limits.memory_bytes && limits.source_bytes && limits.call_bytes && limits.call_depth && limits.log_bytes &&
-           limits.result_bytes; /* no calls at all is a limit that makes sense */
-}
-
 int EXPORT(portico_start)(uint32_t setup_length, uint32_t source_length)
 {
     char *bytes = (char *)(uintptr_t)control.inbox;
@@ -212,17 +181,14 @@ int EXPORT(portico_start)(uint32_t setup_length, uint32_t source_length)
     outbox_clear();
     random_seed(control.seed);
     timers_start();
-    JSValue setup = JS_ParseJSON(context, bytes, setup_length, "setup");
-    if (!JS_IsObject(setup) || !read_limits(setup))
+    bool is_lasting = bytes != inbox;
+    if (is_lasting) { /* a reserved inbox is left to the names in it: a copy would double the memory that they touch */
+        control.inbox = (uint32_t)(uintptr_t)inbox;
+        control.inbox_capacity = sizeof(inbox);
+    }
+    JSValue setup = setup_read(context, bytes, setup_length, is_lasting);
+    if (JS_IsException(setup))
         return BAD_INPUT;
-    setup_hints = JS_GetPropertyStr(context, setup, "hints");
-    JSValue name = JS_GetPropertyStr(context, setup, "namespace");
-    const char *name_text = JS_IsString(name) ? JS_ToCString(context, name) : NULL;
-    if (!name_text)
-        return BAD_INPUT;
-    snprintf(namespace_name, sizeof(namespace_name), "%s", name_text);
-    JS_FreeCString(context, name_text);
-    JS_FreeValue(context, name);
     JSValue begun = JS_Call(context, begin_run, JS_UNDEFINED, 1, (JSValueConst *)&setup);
     JS_FreeValue(context, setup);
     if (JS_IsException(begun))

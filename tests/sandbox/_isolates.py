@@ -36,14 +36,9 @@ def echo(call: Record) -> Record:
 def make_setup(**changes: object) -> bytes:
     """Return a setup; limits are given by their names."""
     limits = {name: changes.pop(name, value) for name, value in LIMITS.items()}
-    setup = {
-        "namespace": "host",
-        "methods": "tracker_list\ntracker_get_issue",
-        "builtins": ["search"],
-        "errors": ["ToolError"],
-        "hints": {},
-    }
-    return json.dumps({**setup, **changes, "limits": limits}).encode()
+    setup = {"namespace": "host", "builtins": ["search"], "errors": ["ToolError"], "hints": {}}
+    methods = str(changes.pop("methods", "tracker_list\ntracker_get_issue"))
+    return json.dumps({**setup, **changes, "limits": limits}).encode() + b"\n" + methods.encode()
 
 
 @dataclass

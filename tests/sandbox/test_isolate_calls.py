@@ -111,6 +111,21 @@ def test_a_namespace_without_known_methods_is_empty(host: Host) -> None:
     assert host.run("[Object.keys(host), 'x' in host]", methods="").value == [[], False]
 
 
+@pytest.mark.parametrize("count", [3, 3_000])
+def test_the_namespace_knows_its_methods_after_answers_of_any_size_have_come(host: Host, count: int) -> None:
+    """The names stay bytes where the host wrote them, or in a copy, until a program asks."""
+    names = [f"tracker_méthode_{number}" for number in range(count)]
+
+    run = host.run(
+        "await host.x(1); await host.x(2); [Object.keys(host), host.x.name, 'Tracker.méthode2' in host]",
+        lambda call: {"ok": True, "value": "y" * 10 ** (5 * call["args"][0] - 4)},
+        methods="\n".join(names),
+        result_bytes=2**20,
+    )
+
+    assert run.value == [names, "x", True]
+
+
 def test_the_namespace_cannot_be_written(host: Host) -> None:
     run = host.run("try { host.tracker_list = 1 } catch (e) { console.log(e.message) }\nawait host.tracker_list()")
 

@@ -37,9 +37,15 @@
   const fold = (name) =>
     stringReplaceAll(stringReplaceAll(stringReplaceAll(stringToLowerCase(name), "_", ""), "-", ""), ".", "");
 
-  const makeNamespace = (label, joined, builtins) => {
+  const makeNamespace = (label, builtins) => {
     let names, folded;
-    const known = () => (names ??= joined === "" ? [] : stringSplit(joined, "\n"));
+    const known = () => {
+      if (names === undefined) {
+        const joined = natives.methodNames(); // not before: few programs ask, and there may be thousands
+        names = joined === "" ? [] : stringSplit(joined, "\n");
+      }
+      return names;
+    };
     const isKnown = (key) => {
       if (folded === undefined) {
         folded = new Set();
@@ -79,9 +85,9 @@
 
   // Called with the setup of a run, before the program.
   natives.begin((setup) => {
-    const { namespace, methods = "", builtins = [], errors = [] } = setup;
+    const { namespace, builtins = [], errors = [] } = setup;
     for (let i = 0; i < errors.length; i++) makeErrorClass(errors[i]);
-    const made = makeNamespace(namespace, methods, builtins);
+    const made = makeNamespace(namespace, builtins);
     natives.define(namespace, made);
     const description = `[${namespace}: Object.keys(${namespace}) lists its methods]`;
     natives.describeProxy = (value) => (value === made ? description : "[Proxy]");
