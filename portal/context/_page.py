@@ -51,10 +51,10 @@ def _figures(report: ContextReport) -> str:
     cards = [
         (f"{plain.tokens:,}", f"tokens to list {plain.tools:,} tools", ""),
         (f"{code.tokens:,}", "tokens in code mode", "mark"),
-        (ratio(code.tokens, plain.tokens) or "-", "smaller than the plain list", ""),
+        (ratio(code.tokens, plain.tokens), "smaller than the plain list", ""),
     ]
     if report.program is not None:
-        gain = ratio(report.program.code.context, report.program.direct.context) or "-"
+        gain = ratio(report.program.code.context, report.program.direct.context)
         cards.append((gain, "less context for one program than for its calls", ""))
     shown = "".join(f'<div><b class="{kind}">{value}</b><span>{text}</span></div>' for value, text, kind in cards)
     return f'<div class="figures">{shown}</div>'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import TYPE_CHECKING, Final
 
 from rich.box import SIMPLE_HEAD
@@ -109,4 +110,4 @@ def _heading(console: Console, text: str) -> None:
 
 
 def _prose(console: Console, text: str) -> None:
-    console.print(Text(text, style="dim"), width=_PROSE_COLUMNS)
+    console.print(Text(fill(text, _PROSE_COLUMNS), style="dim"), soft_wrap=True)

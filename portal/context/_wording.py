@@ -45,9 +45,9 @@ def how_found(found: Discovery) -> str:
 
 
 def ratio(part: int, whole: int) -> str:
-    """Say how often ``part`` goes into ``whole``, where that is a gain."""
-    if not part or whole <= part:
-        return ""
+    """Say how often ``part`` goes into ``whole``: more than once where it costs less, less than once where more."""
+    if not part:
+        return "-"
     times = whole / part
     return f"{times:,.0f} x" if times >= 100 else f"{times:.1f} x"
 
