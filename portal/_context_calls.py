@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from portal._config import PortalConfig
     from portal._fleet import Caller
     from portal._invoker import PortalInvoker
-    from portal._json import JsonObject, JsonValue
     from portal._records import Recorder
+    from typegen import JsonObject, JsonValue
 
 RUN_META_KEY: Final = "portico/run"
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from portal._json import JsonValue
+    from typegen import JsonValue
 
 
 class PortalError(Exception):

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
-    from portal._json import JsonValue
     from portal._server_config import ServerConfig, Session
+    from typegen import JsonValue
 
 logger = logging.getLogger("portico.upstream")
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from engine import CatalogTool
     from portal._config import PortalConfig
     from portal._fleet import Caller, Fleet
-    from portal._json import JsonObject, JsonValue
     from portal._own_tools import OwnTools
     from portal._records import CallStatus, Recorder
+    from typegen import JsonObject, JsonValue
 
 OF_THE_EXCHANGE: Final = frozenset({"resultType", SERVER_INFO_META_KEY})
 """Fields of MCP 2026-07-28 that speak of the exchange between two parties; towards the next one they are made anew."""

@@ -12,9 +12,9 @@ from portal._redaction import Redactor
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from portal._json import JsonValue
     from portal._server_config import ServerConfig
     from portal.store import Catalogs
+    from typegen import JsonValue
 
 
 class KeptTools:

@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 
     from portal._config import PortalConfig
     from portal._fleet import Fleet
-    from portal._json import JsonObject, JsonValue
     from portal._upstream_tool import UpstreamTool
-    from typegen import Tool
+    from typegen import JsonObject, JsonValue, Tool
 
 MAX_NAME_CHARS: Final = 48
 """Clients add prefixes of their own, and several refuse names of more than 64 characters."""

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
     from portal._config import PortalConfig
     from portal._fleet import Caller, Fleet
-    from portal._json import JsonObject, JsonValue
     from portal._switches import Switches
     from portal._upstream import ServerStatus
     from portal._upstream_tool import UpstreamTool
+    from typegen import JsonObject, JsonValue
 
 OWN_SERVER_ID: Final = "portal"
 """Reserved in configurations; so ``portal_list_servers`` splits as every other name does."""

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final, Literal
 import orjson
 
 if TYPE_CHECKING:
-    from portal._json import JsonObject
     from portal.store import Records
+    from typegen import JsonObject
 
 LOGGER: Final = logging.getLogger("portico.records")
 

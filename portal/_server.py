@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from engine import Engine
     from portal._config import PortalConfig
     from portal._fleet import Fleet
-    from portal._json import JsonObject, JsonValue
     from portal._listing import ListedTool
     from portal._records import Recorder
+    from typegen import JsonObject, JsonValue
 
     Context = ServerRequestContext[dict[str, Any], Any]
 

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     from mcp.shared.dispatcher import ProgressFnT
 
-    from portal._json import JsonObject, JsonValue
     from portal._server_config import ServerConfig
     from portal._upstream_session import UpstreamSession
     from portal._upstream_tool import UpstreamTool
+    from typegen import JsonObject, JsonValue
 
 logger = logging.getLogger("portico.upstream")
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from mcp.shared.dispatcher import CallOptions, ProgressFnT
 
-    from portal._json import JsonObject, JsonValue
+    from typegen import JsonObject, JsonValue
 
 LIST_PAGES: Final = 1_000
 """A server that pages without end is stopped here: at 50 tools a page, 50,000 tools."""

@@ -20,7 +20,7 @@ from typegen import Tool
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from portal._json import JsonObject, JsonValue
+    from typegen import JsonObject, JsonValue
 
 logger = logging.getLogger("portico.upstream")
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from portal._json import JsonObject
+    from typegen import JsonObject
 
 NAME: Final = "portico"
 TOKEN_VARIABLE: Final = "PORTICO_TOKEN"  # noqa: S105 -- the variable's name

@@ -15,8 +15,8 @@ from portal.cli._options import AsJson, ConfigPath, Debug, McpConfigPath  # noqa
 from portal.cli._output import print_json, print_table, start_logging
 
 if TYPE_CHECKING:
-    from portal._json import JsonValue
     from portal.cli._checks import Check
+    from typegen import JsonValue
 
 
 def doctor(

@@ -27,7 +27,7 @@ from sandbox import Sandbox, SandboxConfig
 
 if TYPE_CHECKING:
     from engine import Answer, ToolCall
-    from portal._json import JsonObject
+    from typegen import JsonObject
 
 
 def exec_program(

@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from portal._json import JsonValue
+    from typegen import JsonValue
 
 _LINE: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _TIME: Final = "%Y-%m-%dT%H:%M:%S%z"

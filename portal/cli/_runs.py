@@ -24,7 +24,7 @@ from portal.cli._stored import (
 from portal.store import RecordFilter
 
 if TYPE_CHECKING:
-    from portal._json import JsonObject
+    from typegen import JsonObject
 
 _TOOLS_SHOWN = 3
 

@@ -14,8 +14,8 @@ from portal.cli._output import print_json, print_table, start_logging
 from portal.cli._session import exit_code, faults, opened
 
 if TYPE_CHECKING:
-    from portal._json import JsonObject
     from portal._upstream import ServerStatus
+    from typegen import JsonObject
 
 
 def servers(

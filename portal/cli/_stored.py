@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from portal._config import Config
-    from portal._json import JsonObject, JsonValue
+    from typegen import JsonObject, JsonValue
 
 Since: TypeAlias = Annotated[
     str | None, typer.Option("--since", metavar="AGE", help="Not older than this: 90s, 15m, 24h, 7d.")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine import Catalog, CatalogTool, Engine, ToolCall
-    from portal._json import JsonObject
+    from typegen import JsonObject
 
 SAMPLE: Final = 40
 """Searches made where none are given: enough for a median, and done in a second."""

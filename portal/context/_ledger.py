@@ -11,7 +11,7 @@ from portal._tokens import ENCODING, count_tokens
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from portal._json import JsonObject, JsonValue
+    from typegen import JsonObject, JsonValue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

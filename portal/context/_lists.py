@@ -12,8 +12,8 @@ from portal.context._ledger import compact, definition
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from portal._json import JsonObject, JsonValue
     from portal._listing import Listing
+    from typegen import JsonObject, JsonValue
 
 _SHOWN_MODES: Final = (
     ("every tool", "", Mode.LIST, False),

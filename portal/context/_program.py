@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from engine import Engine, Invoker, RunRecord, ToolCall
-    from portal._json import JsonObject
     from portal._listing import Listing
+    from typegen import JsonObject
 
 _FOUND_BY_EACH: Final = 2  # what one of several queries at once brings: the tool, and one to weigh it against
 

@@ -15,9 +15,9 @@ from portal.context._program import ProgramCost, program_cost
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from portal._json import JsonObject
     from portal._portal import Portal
     from portal.context._ledger import Bill
+    from typegen import JsonObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

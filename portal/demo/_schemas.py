@@ -9,7 +9,7 @@ from portal.demo._records import PRIORITIES, SORTS
 from portal.demo._staff import COMPONENTS
 
 if TYPE_CHECKING:
-    from portal._json import JsonObject, JsonValue
+    from typegen import JsonObject, JsonValue
 
 
 def text(description: str = "", **more: JsonValue) -> JsonObject:

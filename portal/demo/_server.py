@@ -19,7 +19,7 @@ from portal.demo._tracker import Tracker
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from portal._json import JsonValue
+    from typegen import JsonValue
 
 _INSTRUCTIONS: Final = "An issue tracker with a calendar: people, components, issues, comments and meetings."
 

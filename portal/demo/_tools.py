@@ -12,7 +12,7 @@ from portal.demo import _schemas as s
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from portal._json import JsonObject
+    from typegen import JsonObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

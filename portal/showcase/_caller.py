@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mcp import Client
     from mcp_types import CallToolResult
 
-    from portal._json import JsonObject
+    from typegen import JsonObject
 
 
 class CallFailed(PortalError):  # noqa: N818 -- named for what happened, as the portal's other errors are

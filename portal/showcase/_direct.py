@@ -16,9 +16,9 @@ from portal.showcase._job import COMMITS, MEETING_MINUTES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from portal._json import JsonObject
     from portal.showcase._caller import Caller
     from portal.showcase._job import Job
+    from typegen import JsonObject
 
 _DAY_MINUTES: Final = 24 * 60
 _STEP_MINUTES: Final = 15

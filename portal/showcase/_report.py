@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from portal._json import JsonValue
     from portal._upstream import ServerStatus
     from portal.showcase._job import Job
     from portal.showcase._showing import CodeRun, DirectRun
+    from typegen import JsonValue
 
 _PROSE_COLUMNS: Final = 100
 _LINE_COLUMNS: Final = 118

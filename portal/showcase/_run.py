@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mcp_types import CallToolResult
 
     from portal._config import Config
-    from portal._json import JsonObject
+    from typegen import JsonObject
 
     Snippets = Callable[[Config], Iterable[tuple[str, str, str]]]
 

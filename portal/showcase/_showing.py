@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from portal._json import JsonObject
     from portal.context import Bill
+    from typegen import JsonObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,9 +15,9 @@ from portal.store._schema import CATALOGS, TOOL_LISTS
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from portal._json import JsonValue
     from portal._redaction import Redactor
     from portal.store._database import Database
+    from typegen import JsonValue
 
 logger = logging.getLogger("portico.store")
 

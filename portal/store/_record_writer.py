@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Table
 
-    from portal._json import JsonValue
     from portal.store._database import Database
+    from typegen import JsonValue
 
     Row = dict[str, JsonValue]
 

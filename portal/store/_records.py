@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Table
 
-    from portal._json import JsonObject, JsonValue
     from portal._records import CallRecord
     from portal.store._database import Database
+    from typegen import JsonObject, JsonValue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

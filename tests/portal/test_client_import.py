@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from portal import ServerConfig
-    from portal._json import JsonObject
+    from typegen import JsonObject
 
 HEX = "9f86d081884c7d659a2feaa0c55ad015"
 CLAUDE: JsonObject = {

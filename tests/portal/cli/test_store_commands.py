@@ -17,9 +17,9 @@ from portal.store import Store
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from portal._json import JsonObject
     from portal._records import CallStatus
     from tests.portal.cli.conftest import Portico
+    from typegen import JsonObject
 
 CONFIG = "servers: [{id: tracker, transport: demo}]\n"
 WRITE = "async () => { await codemode.tracker_list_people({}); throw new Error('no') }"

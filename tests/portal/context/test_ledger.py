@@ -10,7 +10,7 @@ from portal._tokens import count_tokens
 from portal.context import Exchange, bill
 
 if TYPE_CHECKING:
-    from portal._json import JsonObject
+    from typegen import JsonObject
 
 TOOL: JsonObject = {
     "name": "get",

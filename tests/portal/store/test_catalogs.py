@@ -11,9 +11,9 @@ from portal.store._database import Database
 from portal.store._schema import TOOL_LISTS
 
 if TYPE_CHECKING:
-    from portal._json import JsonValue
     from portal._store_url import StoreUrl
     from tests.portal.store.conftest import StoreAt
+    from typegen import JsonValue
 
 TOOLS: list[JsonValue] = [
     {"name": "b", "inputSchema": {}, "x-unknown": "é\0"},

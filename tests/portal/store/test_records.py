@@ -17,10 +17,10 @@ from portal.store._database import Database
 if TYPE_CHECKING:
     import pytest
 
-    from portal._json import JsonObject
     from portal._store_url import StoreUrl
     from portal.store import Store
     from tests.portal.store.conftest import Clock, StoreAt
+    from typegen import JsonObject
 
 ALL = RecordFilter(limit=100_000)
 
