@@ -146,6 +146,7 @@ async def test_make_run_goes_on_serving_until_it_is_interrupted() -> None:
 
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does it: to make and to all that it started
 
+        process.wait(STOP_TIMEOUT_S)  # what make returns depends on who of the two is told first
+
         assert [tool.name for tool in tools] == ["code"]
-        assert process.wait(STOP_TIMEOUT_S) != 0  # make says that it was interrupted
         assert "Traceback" not in output.read()
