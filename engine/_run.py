@@ -90,7 +90,8 @@ class Run:
                 outcome = await self._execute(sandbox, facts.erased)
         except HostError as error:
             logger.exception("run %s was lost", self.id)
-            text = "\n".join([lost_text(self._host_calls.calls), *await self._keep_for_resume()])
+            text = lost_text(self._host_calls.calls)
+            text = "\n".join([text, *await self._keep_for_resume(failure=text)])
             return self._answer(text, status=type(error).__name__)
         return await self._answer_to(outcome, facts)
 
@@ -167,7 +168,7 @@ class Run:
             return []
         return ["some types are shortened: codemode.describe(name, {depth: 3}) shows them whole"]
 
-    async def _keep_for_resume(self, failure: str | None = None) -> list[str]:
+    async def _keep_for_resume(self, *, failure: str) -> list[str]:
         """Keep the completed calls of a run that failed; return the line that says so, if they could be kept."""
         calls = self._journal.kept_calls(self._limits.kept_run_bytes)
         if not calls and not self.is_in_background:
