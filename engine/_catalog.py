@@ -17,7 +17,7 @@ from engine._arguments import ArgumentCheck
 from engine._document import document_of
 from engine._pattern import match, pattern_in
 from engine._search import SearchIndex, nearest
-from typegen import DETAIL_TOKEN_BUDGET, Declaration, JsonObject, Tool, assign_identifiers, declare, fold_name
+from typegen import DETAIL_TOKEN_BUDGET, Declaration, Tool, assign_identifiers, declare, fold_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -89,26 +89,10 @@ class Catalog:
     @cached_property
     def digest(self) -> str:
         """SHA-256 over every server and tool: equal catalogs have equal digests, in any process."""
-        content: list[JsonObject] = [
-            {
-                "id": server.id,
-                "name": server.name,
-                "status": server.status,
-                "tools": [
-                    {
-                        "name": tool.name,
-                        "title": tool.title,
-                        "description": tool.description,
-                        "inputSchema": dict(tool.input_schema),
-                        "outputSchema": dict(tool.output_schema) if tool.output_schema is not None else None,
-                        "annotations": dict(tool.annotations) if tool.annotations is not None else None,
-                    }
-                    for tool in server.tools
-                ],
-            }
-            for server in self.servers
+        content = [
+            [server.id, server.name, server.status, [tool.digest for tool in server.tools]] for server in self.servers
         ]
-        return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+        return hashlib.sha256(orjson.dumps(content)).hexdigest()
 
     @cached_property
     def method_names(self) -> str:

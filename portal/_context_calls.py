@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 import orjson
 
 from engine import CallError, UnknownRunError
+from portal._tool_results import error_result, text_result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -132,17 +133,6 @@ class ContextCalls:
 
     def _record(self, run: RunRecord) -> None:
         self._recorder.write_run(run.as_json(), user=self._caller.user, portal=self._portal.id)
-
-
-def text_result(text: str) -> JsonObject:
-    """Return an MCP result of one text."""
-    content: list[JsonValue] = [{"type": "text", "text": text}]
-    return {"content": content}
-
-
-def error_result(text: str) -> JsonObject:
-    """Return an MCP result that says what went wrong and what to do."""
-    return {**text_result(text), "isError": True}
 
 
 def _is_text_or_none(value: JsonValue) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from portal._tool_results import error_result, text_result
 from portal._upstream_tool import read_tools
 
 if TYPE_CHECKING:
@@ -80,10 +81,10 @@ class OwnTools:
             f"- {server.name} ({server.id}): {'off' if server.id in off else server.status}"
             for server in self._offered()
         ]
-        return _text("\n".join(lines) or "No servers are configured.")
+        return text_result("\n".join(lines) or "No servers are configured.")
 
     def _toggle_servers(self, _: Mapping[str, JsonValue], _caller: Caller) -> JsonObject:
-        return _text(
+        return text_result(
             "This portal has no page for it yet. Switch one server with portal_toggle_single_server {server_id, "
             f'action}}; for everybody, edit "servers:" of the portal "{self._portal.id}" in its configuration file.'
         )
@@ -93,15 +94,11 @@ class OwnTools:
         known = [server.id for server in self._offered()]
         if server_id not in known or action not in {"toggle", "untoggle"}:
             listed = ", ".join(known) or "none"
-            return {**_text(f"server_id is one of: {listed}; action is toggle or untoggle."), "isError": True}
+            return error_result(f"server_id is one of: {listed}; action is toggle or untoggle.")
         is_on = action == "toggle"
         self._switches.switch(caller.user, str(server_id), is_on=is_on)
-        return _text(f"{server_id} is {'on' if is_on else 'off'}.")
+        return text_result(f"{server_id} is {'on' if is_on else 'off'}.")
 
     def _offered(self) -> list[ServerStatus]:
         offered = {server.id for server in self._portal.servers}
         return [status for status in self._fleet.status() if status.id in offered]
-
-
-def _text(text: str) -> JsonObject:
-    return {"content": [{"type": "text", "text": text}]}

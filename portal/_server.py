@@ -22,7 +22,7 @@ from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
-from portal._context_calls import ContextCalls, error_result
+from portal._context_calls import ContextCalls
 from portal._errors import UpstreamFailure, UpstreamRefused
 from portal._fleet import Caller
 from portal._invoker import PortalInvoker
@@ -30,6 +30,7 @@ from portal._listing import Listing
 from portal._modes import Mode, View
 from portal._own_tools import OwnTools
 from portal._switches import Switches
+from portal._tool_results import error_result
 from portal._version import VERSION
 
 if TYPE_CHECKING:

@@ -67,7 +67,6 @@ class UpstreamSession:
         self._last_failure: str | None = None
         self.loss = loss
         self.protocol_version = client.protocol_version
-        self.server_name = client.server_info.title or client.server_info.name if client.server_info else None
 
     @property
     def is_modern(self) -> bool:
