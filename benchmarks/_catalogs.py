@@ -14,8 +14,8 @@ from benchmarks._packages import NODE
 from benchmarks._query_sets import large_catalog
 from engine import ServerTools
 from portal import Config, Portal, Secret, ServerConfig
-from portal._listing import Listing
-from portal._upstream_tool import read_tools
+from portal.server import Listing
+from portal.upstream import read_tools
 from sandbox import Sandbox
 from tests.typegen.test_real_servers import DUMMIES, NPM, PYPI
 

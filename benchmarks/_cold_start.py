@@ -11,8 +11,8 @@ from pathlib import Path
 import orjson
 
 from engine import ServerTools
-from portal._listing import Listing
-from portal._upstream_tool import read_tools
+from portal.server import Listing
+from portal.upstream import read_tools
 
 
 def main(source: str) -> None:

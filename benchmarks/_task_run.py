@@ -14,8 +14,8 @@ from mcp import Client
 from benchmarks._task_data import TaskData, make_data
 from benchmarks._task_list import Task, task_list
 from benchmarks._task_servers import configuration
-from portal._own_tools import OWN_SERVER_ID
 from portal.context import Bill, Exchange, bill
+from portal.server import OWN_SERVER_ID
 from portal.showcase._caller import Caller, CallFailed, text_of
 from tests.acceptance._running import serving
 

@@ -22,17 +22,17 @@ from benchmarks._packages import environment
 from benchmarks._query_sets import summary
 from benchmarks._section import Section
 from engine import Catalog, Engine, code_tool
-from portal._modes import Mode
 from portal._tokens import count_tokens
 from portal.context._ledger import compact, definition
 from portal.context._lists import definitions_in, mode_costs
+from portal.server import Mode
 from sandbox import Sandbox, SandboxConfig
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine import CatalogTool, Detail, JsonObject, ToolCall
-    from portal._listing import Listing
+    from portal.server import Listing
 
 Json = dict[str, Any]  # what the peer wrote
 Flow = tuple["tuple[Step, ...]", "tuple[Step, ...]"]  # in code mode, and with query and execute

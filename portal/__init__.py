@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from portal._config import Config, LimitsConfig, PortalConfig, PortalServer, RetentionConfig
     from portal._errors import AddressInUse, ConfigError, PortalError, UpstreamFailure
-    from portal._fleet import Fleet
-    from portal._invoker import PortalInvoker
     from portal._portal import Portal, serve
     from portal._secret import Secret
     from portal._server_config import BearerAuth, HeadersAuth, NoAuth, ServerConfig
-    from portal._upstream import ServerStatus
+    from portal.server import PortalInvoker
+    from portal.upstream import Fleet, ServerStatus
 
 __all__ = [
     "AddressInUse",
@@ -43,12 +42,11 @@ __all__ = [
 _HOMES = {
     "portal._config": ("Config", "LimitsConfig", "PortalConfig", "PortalServer", "RetentionConfig"),
     "portal._errors": ("AddressInUse", "ConfigError", "PortalError", "UpstreamFailure"),
-    "portal._fleet": ("Fleet",),
-    "portal._invoker": ("PortalInvoker",),
+    "portal.upstream": ("Fleet", "ServerStatus"),
+    "portal.server": ("PortalInvoker",),
     "portal._portal": ("Portal", "serve"),
     "portal._secret": ("Secret",),
     "portal._server_config": ("BearerAuth", "HeadersAuth", "NoAuth", "ServerConfig"),
-    "portal._upstream": ("ServerStatus",),
 }
 
 

@@ -12,15 +12,12 @@ import anyio.to_thread
 
 from engine import Engine, EngineLimits
 from portal._config import DEFAULT_PORTAL
-from portal._fleet import Caller, Fleet
-from portal._http import HttpFace
 from portal._kept_tools import KeptTools
-from portal._long_list import long_list_warning
 from portal._records import Recorder
 from portal._redaction import Redactor, redacted_logs
-from portal._serve import listen, serve_app
-from portal._server import LOCAL_USER, ServedPortal
+from portal.server import LOCAL_USER, HttpFace, ServedPortal, listen, long_list_warning, serve_app
 from portal.store import Store
+from portal.upstream import Caller, Fleet
 from sandbox import Limits, Sandbox, SandboxConfig
 
 if TYPE_CHECKING:
@@ -32,8 +29,7 @@ if TYPE_CHECKING:
 
     from engine import Catalog
     from portal._config import Config, LimitsConfig
-    from portal._invoker import PortalInvoker
-    from portal._listing import Listing
+    from portal.server import Listing, PortalInvoker
 
 logger = logging.getLogger("portico.portal")
 

@@ -15,7 +15,7 @@ from sandbox import Capabilities, Limits, Sandbox, SandboxConfig, SandboxError, 
 
 if TYPE_CHECKING:
     from portal._config import Config
-    from portal._upstream import ServerStatus
+    from portal.upstream import ServerStatus
     from sandbox import HostCall, SandboxStatus
 
 State: TypeAlias = Literal["ok", "weak", "broken"]

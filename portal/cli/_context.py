@@ -24,8 +24,8 @@ from portal.context import example_program, measure, page, show_report
 from sandbox import Sandbox, SandboxConfig
 
 if TYPE_CHECKING:
-    from portal._upstream import ServerStatus
     from portal.context import ContextReport
+    from portal.upstream import ServerStatus
 
 _SHOWN_TOOLS = 15
 _PIPE_COLUMNS = 140  # nobody's terminal decides where a line of a file ends

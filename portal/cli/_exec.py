@@ -83,8 +83,8 @@ async def _run_alone(source: str) -> Answer:
 
 
 async def _run_with_tools(source: str, config: Config, portal_id: str) -> Answer:
-    from portal._server import LOCAL_USER  # noqa: PLC0415 -- as below
     from portal.cli._session import faults, opened  # noqa: PLC0415 -- the SDK and the HTTP stack, not needed alone
+    from portal.server import LOCAL_USER  # noqa: PLC0415 -- as below
 
     async with Sandbox(SandboxConfig(workers=1)) as sandbox, opened(config, sandbox=sandbox) as portal:
         for fault in faults(portal.fleet.status()):

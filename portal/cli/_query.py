@@ -17,7 +17,7 @@ from portal.cli._output import note, print_json, start_logging
 from portal.cli._session import exit_code, faults, opened
 
 if TYPE_CHECKING:
-    from portal._upstream import ServerStatus
+    from portal.upstream import ServerStatus
 
 
 def query(

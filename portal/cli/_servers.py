@@ -14,7 +14,7 @@ from portal.cli._output import print_json, print_table, start_logging
 from portal.cli._session import exit_code, faults, opened
 
 if TYPE_CHECKING:
-    from portal._upstream import ServerStatus
+    from portal.upstream import ServerStatus
     from typegen import JsonObject
 
 

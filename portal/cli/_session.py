@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
     from portal._config import Config
-    from portal._upstream import ServerStatus
+    from portal.upstream import ServerStatus
 
 QUIET_S: Final = 1.0  # what takes longer than this says what it waits for
 MARGIN_S: Final = 5.0  # beyond the longest connect timeout: an upstream reports its own failure, not ours

@@ -24,7 +24,7 @@ from typegen import declare_module
 
 if TYPE_CHECKING:
     from engine import Catalog
-    from portal._upstream import ServerStatus
+    from portal.upstream import ServerStatus
 
 
 def types(

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from engine import UpstreamError
-from portal._own_tools import OWN_SERVER_ID
 from portal._tokens import count_tokens
 from portal.context._ledger import compact
+from portal.server import OWN_SERVER_ID
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from portal._modes import Mode
 from portal._tokens import count_tokens
 from portal.context._ledger import compact, definition
+from portal.server import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from portal._listing import Listing
+    from portal.server import Listing
     from typegen import JsonObject, JsonValue
 
 _SHOWN_MODES: Final = (

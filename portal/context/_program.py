@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from portal._errors import PortalError
-from portal._modes import Mode
 from portal.context._discovery import words_of
 from portal.context._ledger import Bill, Exchange, bill, compact
 from portal.context._lists import definitions_in
+from portal.server import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from engine import Engine, Invoker, RunRecord, ToolCall
-    from portal._listing import Listing
+    from portal.server import Listing
     from typegen import JsonObject
 
 _FOUND_BY_EACH: Final = 2  # what one of several queries at once brings: the tool, and one to weigh it against

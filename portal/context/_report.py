@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from portal._server import LOCAL_USER
 from portal._tokens import check_can_count
 from portal.context._discovery import Discovery, discovery
 from portal.context._lists import ModeCost, ServerCost, ToolCost, mode_costs, server_costs, tool_costs
 from portal.context._program import ProgramCost, program_cost
+from portal.server import LOCAL_USER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from portal._upstream import ServerStatus
     from portal.showcase._job import Job
     from portal.showcase._showing import CodeRun, DirectRun
+    from portal.upstream import ServerStatus
     from typegen import JsonValue
 
 _PROSE_COLUMNS: Final = 100

@@ -18,8 +18,8 @@ from rich.text import Text
 
 from portal._errors import AddressInUse
 from portal._portal import Portal
-from portal._serve import listen, serve_app
 from portal.context import bill
+from portal.server import listen, serve_app
 from portal.showcase._caller import Caller, CallFailed, text_of
 from portal.showcase._direct import work_directly
 from portal.showcase._job import Job

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from portal._fleet import Caller, Fleet
 from portal._server_config import ServerConfig
+from portal.upstream import Caller, Fleet
 
 
 @pytest.mark.parametrize(

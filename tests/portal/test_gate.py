@@ -9,7 +9,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 
 from portal import Config, PortalConfig, Secret
-from portal._gate import HostGate, is_loopback_host
+from portal.server import HostGate, is_loopback_host
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from portal._listing import MAX_NAME_CHARS, listed_name
+from portal.server import MAX_NAME_CHARS, listed_name
 
 
 @pytest.mark.parametrize("length", [MAX_NAME_CHARS - 1, MAX_NAME_CHARS])

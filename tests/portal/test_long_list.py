@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 from portal import PortalConfig, PortalServer, ServerConfig
-from portal._long_list import LONG_LIST_TOKENS, long_list_warning
 from portal._tokens import count_tokens
+from portal.server import LONG_LIST_TOKENS, long_list_warning
 
 if TYPE_CHECKING:
     from tests.portal.conftest import PortalAt, Serving, Upstreamed

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portal._modes import BadQuery, Mode, view_of
+from portal.server import BadQuery, Mode, view_of
 
 if TYPE_CHECKING:
     from portal._config import CodeMode

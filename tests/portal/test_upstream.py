@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse
 from portal._errors import UpstreamFailure, UpstreamRefused, UpstreamTimeout, UpstreamUnavailable
 from portal._secret import Secret
 from portal._server_config import BearerAuth, HeadersAuth, ServerConfig
-from portal._upstream import Upstream
+from portal.upstream import Upstream
 from tests.portal.conftest import PATIENCE_S, is_running, until
 
 if TYPE_CHECKING:

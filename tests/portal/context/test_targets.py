@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine import Engine, ServerTools
-from portal._listing import Listing
 from portal._tokens import ENCODING, count_tokens
-from portal._upstream_tool import read_tools
 from portal.context._lists import mode_costs
+from portal.server import Listing
+from portal.upstream import read_tools
 from sandbox import Sandbox
 from tests.typegen._catalogues import aws_tools, github_tools
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from portal._upstream_tool import UpstreamTool
+    from portal.upstream import UpstreamTool
     from typegen import JsonObject, Tool
 
 QUERIES = 500

@@ -19,10 +19,10 @@ from pydantic import ValidationError
 
 from portal._errors import ConfigError, UpstreamFailure, UpstreamUnavailable
 from portal._python_provider import load_provider
-from portal._upstream_http import MAX_MESSAGE_BYTES, Exchange, http_client
-from portal._upstream_session import Loss, UpstreamSession
-from portal._upstream_stdio import ChildOutcome, stdio_transport
 from portal._version import VERSION
+from portal.upstream._http import MAX_MESSAGE_BYTES, Exchange, http_client
+from portal.upstream._session import Loss, UpstreamSession
+from portal.upstream._stdio import ChildOutcome, stdio_transport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from portal._errors import UpstreamUnavailable
-from portal._upstream import ServerStatus, Upstream
+from portal.upstream._upstream import ServerStatus, Upstream
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from portal._modes import DEFAULTS, Mode
+from portal.server._modes import DEFAULTS, Mode
 from typegen import estimate_tokens
 
 if TYPE_CHECKING:
     from portal._config import PortalConfig
-    from portal._listing import Listing
+    from portal.server._listing import Listing
 
 LONG_LIST_TOKENS: Final = 10_000
 """From here on a list of tools takes a noticeable share of any model's context, in every conversation anew."""

@@ -14,9 +14,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Host, Route, Router
 
-from portal._gate import HostGate, TokenGate, refusal
-from portal._modes import BadQuery, view_of
-from portal._server import VIEW_KEY
+from portal.server._gate import HostGate, TokenGate, refusal
+from portal.server._modes import BadQuery, view_of
+from portal.server._server import VIEW_KEY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
     from portal._config import Config, PortalConfig
-    from portal._server import ServedPortal
+    from portal.server._server import ServedPortal
 
 MAX_BODY_BYTES: Final = 4 * 2**20
 """One request: the arguments of one tool call, or a program, which is bounded further on its own."""

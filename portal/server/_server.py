@@ -22,16 +22,16 @@ from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
-from portal._context_calls import ContextCalls
 from portal._errors import UpstreamFailure, UpstreamRefused
-from portal._fleet import Caller
-from portal._invoker import PortalInvoker
-from portal._listing import Listing
-from portal._modes import Mode, View
-from portal._own_tools import OwnTools
-from portal._switches import Switches
-from portal._tool_results import error_result
 from portal._version import VERSION
+from portal.server._context_calls import ContextCalls
+from portal.server._invoker import PortalInvoker
+from portal.server._listing import Listing
+from portal.server._modes import Mode, View
+from portal.server._own_tools import OwnTools
+from portal.server._switches import Switches
+from portal.server._tool_results import error_result
+from portal.upstream import Caller
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,9 +43,9 @@ if TYPE_CHECKING:
 
     from engine import Engine
     from portal._config import PortalConfig
-    from portal._fleet import Fleet
-    from portal._listing import ListedTool
     from portal._records import Recorder
+    from portal.server._listing import ListedTool
+    from portal.upstream import Fleet
     from typegen import JsonObject, JsonValue
 
     Context = ServerRequestContext[dict[str, Any], Any]

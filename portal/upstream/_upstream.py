@@ -14,9 +14,9 @@ import anyio
 from portal._config import MIN_REDACTED_CHARS
 from portal._errors import UpstreamFailure, UpstreamUnavailable
 from portal._redaction import Redactor
-from portal._upstream_connect import open_session
-from portal._upstream_session import SessionLost
-from portal._upstream_tool import read_tools
+from portal.upstream._connect import open_session
+from portal.upstream._session import SessionLost
+from portal.upstream._tool import read_tools
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from mcp.shared.dispatcher import ProgressFnT
 
     from portal._server_config import ServerConfig
-    from portal._upstream_session import UpstreamSession
-    from portal._upstream_tool import UpstreamTool
+    from portal.upstream._session import UpstreamSession
+    from portal.upstream._tool import UpstreamTool
     from typegen import JsonObject, JsonValue
 
 logger = logging.getLogger("portico.upstream")

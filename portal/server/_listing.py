@@ -8,15 +8,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from engine import Catalog, CatalogTool, ServerTools, code_tool, execute_tool, portal_instructions, query_tool
-from portal._modes import Mode
-from portal._own_tools import OWN_SERVER_ID, OWN_SERVER_NAME, OWN_TOOLS
+from portal.server._modes import Mode
+from portal.server._own_tools import OWN_SERVER_ID, OWN_SERVER_NAME, OWN_TOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from portal._config import PortalConfig
-    from portal._fleet import Fleet
-    from portal._upstream_tool import UpstreamTool
+    from portal.upstream import Fleet, UpstreamTool
     from typegen import JsonObject, JsonValue, Tool
 
 MAX_NAME_CHARS: Final = 48

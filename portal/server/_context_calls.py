@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Final, cast
 import orjson
 
 from engine import CallError, UnknownRunError
-from portal._tool_results import error_result, text_result
+from portal.server._tool_results import error_result, text_result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
     from engine import Answer, Catalog, CatalogTool, Detail, Engine, RunRecord
     from portal._config import PortalConfig
-    from portal._fleet import Caller
-    from portal._invoker import PortalInvoker
     from portal._records import Recorder
+    from portal.server._invoker import PortalInvoker
+    from portal.upstream import Caller
     from typegen import JsonObject, JsonValue
 
 RUN_META_KEY: Final = "portico/run"

@@ -21,7 +21,7 @@ from portal._errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from portal._upstream_http import EXCHANGE, Exchange
+from portal.upstream._http import EXCHANGE, Exchange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

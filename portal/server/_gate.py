@@ -16,7 +16,7 @@ from mcp_types import INVALID_REQUEST
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from portal._server import LOCAL_USER, USER_KEY
+from portal.server._server import LOCAL_USER, USER_KEY
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from portal._tool_results import error_result, text_result
-from portal._upstream_tool import read_tools
+from portal.server._tool_results import error_result, text_result
+from portal.upstream import read_tools
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from portal._config import PortalConfig
-    from portal._fleet import Caller, Fleet
-    from portal._switches import Switches
-    from portal._upstream import ServerStatus
-    from portal._upstream_tool import UpstreamTool
+    from portal.server._switches import Switches
+    from portal.upstream import Caller, Fleet, ServerStatus, UpstreamTool
     from typegen import JsonObject, JsonValue
 
 OWN_SERVER_ID: Final = "portal"

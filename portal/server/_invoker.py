@@ -11,8 +11,8 @@ from mcp_types import SERVER_INFO_META_KEY
 
 from engine import ToolCall, UpstreamError
 from portal._errors import UpstreamFailure, UpstreamMisbehaved, UpstreamRefused, UpstreamTimeout
-from portal._own_tools import OWN_SERVER_ID
 from portal._records import CallRecord
+from portal.server._own_tools import OWN_SERVER_ID
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from engine import CatalogTool
     from portal._config import PortalConfig
-    from portal._fleet import Caller, Fleet
-    from portal._own_tools import OwnTools
     from portal._records import CallStatus, Recorder
+    from portal.server._own_tools import OwnTools
+    from portal.upstream import Caller, Fleet
     from typegen import JsonObject, JsonValue
 
 OF_THE_EXCHANGE: Final = frozenset({"resultType", SERVER_INFO_META_KEY})
