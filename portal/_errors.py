@@ -8,6 +8,7 @@
     ├── StoreError             the database, or the way to it
     │   ├── StoreUnusable          the operator: damaged, made by a newer Portico, or not a store at all
     │   └── StoreUnavailable       it cannot be reached, read or written at the moment
+    ├── ClientCannot           the client: it has not said that it can be asked, or it is gone
     └── UpstreamFailure        the far server, or the way to it
         ├── UpstreamUnavailable    no session could be made or kept; nothing of the call is known to have been done
         ├── UpstreamTimeout        no answer in time; what the call did is unknown
@@ -122,3 +123,7 @@ class UpstreamMisbehaved(UpstreamFailure):
     """Raised when what an upstream sent is not what the protocol allows, or is larger than the portal accepts."""
 
     is_retryable = False
+
+
+class ClientCannot(PortalError):  # noqa: N818 -- as above
+    """Raised when a client can not be asked: it did not declare the capability, or it is gone."""

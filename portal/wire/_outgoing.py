@@ -1,0 +1,95 @@
+"""Requests that we send and whose answers come back on their own, in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+import anyio
+
+from portal.wire._messages import INTERNAL_ERROR, Message, RequestId, RpcError, notification_message, request_message
+
+if TYPE_CHECKING:
+    from typegen import JsonObject, JsonValue
+
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+
+_CANCEL_S = 1.0  # a far side that does not read must not keep a cancelled task
+
+
+class _Waiting:
+    """A request without an answer so far."""
+
+    __slots__ = ("answered", "error", "result")
+
+    def __init__(self) -> None:
+        self.answered = anyio.Event()
+        self.result: JsonObject | None = None
+        self.error: Exception | None = None
+
+
+class Outgoing:
+    """The requests of one side of a connection: sent by ``request``, answered by ``settle``.
+
+    ``prefix`` makes the ids text that this side recognises; without it they are numbers.
+    """
+
+    def __init__(self, *, prefix: str = "") -> None:
+        self._prefix = prefix
+        self._last = 0
+        self._waiting: dict[RequestId, _Waiting] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def new_id(self) -> RequestId:
+        """Return an id that no other request of this side has."""
+        self._last += 1
+        return f"{self._prefix}{self._last}" if self._prefix else self._last
+
+    async def request(
+        self, method: str, params: JsonObject | None, *, send: Send, request_id: RequestId | None = None
+    ) -> JsonObject:
+        """Send a request and return its result as it came. Raises ``RpcError``, and what ``fail`` was given.
+
+        When the wait is cancelled, the far side is told so.
+        """
+        key = self.new_id() if request_id is None else request_id
+        waiting = self._waiting[key] = _Waiting()
+        try:
+            await send(request_message(key, method, params))
+            await waiting.answered.wait()
+        except anyio.get_cancelled_exc_class():
+            with anyio.move_on_after(_CANCEL_S, shield=True):
+                await send(notification_message("notifications/cancelled", {"requestId": key}))
+            raise
+        finally:
+            del self._waiting[key]
+        if waiting.error is not None:
+            raise waiting.error
+        return waiting.result or {}
+
+    def settle(self, message: Message) -> bool:
+        """Take an answer; return whether anybody waited for it."""
+        key = message.get("id")
+        waiting = self._waiting.get(key) if isinstance(key, str | int) else None
+        if waiting is None:
+            return False
+        if "error" in message:
+            waiting.error = RpcError.of(message["error"])
+        else:
+            waiting.result = _object(message.get("result"))
+            if waiting.result is None:
+                waiting.error = RpcError(INTERNAL_ERROR, "the other side answered with a result that is no object")
+        waiting.answered.set()
+        return True
+
+    def fail(self, error: Exception) -> None:
+        """Fail every request that waits: no answer will come."""
+        for waiting in self._waiting.values():
+            waiting.error = error
+            waiting.answered.set()
+
+
+def _object(value: JsonValue) -> JsonObject | None:
+    return value if isinstance(value, dict) else None
