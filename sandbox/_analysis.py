@@ -18,8 +18,7 @@ from sandbox._process import end_process, read_ready, spawn
 if TYPE_CHECKING:
     import socket
 
-    from anyio.abc import Process
-
+    from sandbox._child import ChildProcess
     from sandbox._json import JsonObject, JsonValue
 
 _log = logging.getLogger("sandbox")
@@ -79,7 +78,7 @@ class Analyst:
 
     def __init__(self) -> None:
         self._lock = anyio.Lock()
-        self._process: Process | None = None
+        self._process: ChildProcess | None = None
         self._socket: socket.socket | None = None
         self._frames = FrameReader()
         self._requests = 0
@@ -120,7 +119,7 @@ class Analyst:
     async def _connect(self) -> socket.socket:
         if self._socket is None:
             self._frames = FrameReader()
-            self._process, connection = await spawn("_analyst:main", str(_DATA_BYTES))
+            self._process, connection = spawn("_analyst:main", str(_DATA_BYTES))
             try:
                 await read_ready(connection)
             except BaseException:

@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import socket
-import subprocess
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 import anyio
 
 from sandbox import _frames as frames
+from sandbox._child import Child
 from sandbox._compile import UNUSABLE_FOLDER
 from sandbox._errors import WorkerLost
 from sandbox._frames import FrameError, FrameReader, Kind
@@ -24,8 +24,7 @@ from sandbox._seal import IsolationLayer, bootstrap
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from anyio.abc import Process
-
+    from sandbox._child import ChildProcess
     from sandbox._errors import HostError
 
 _log = logging.getLogger("sandbox")
@@ -53,7 +52,7 @@ class WorkerProcess:
 
     def __init__(
         self,
-        process: Process,
+        process: ChildProcess,
         connection: socket.socket,
         layers: tuple[IsolationLayer, ...],
         on_change: Callable[[], None],
@@ -76,7 +75,7 @@ class WorkerProcess:
     @classmethod
     async def start(cls, *, module_path: Path, data_bytes: int, on_change: Callable[[], None]) -> Self:
         """Start a worker and wait until it is sealed and ready. Raises ``WorkerLost`` when it does not get there."""
-        process, ours = await spawn("_worker:main", str(module_path), str(data_bytes))
+        process, ours = spawn("_worker:main", str(module_path), str(data_bytes))
         try:
             layers = await read_ready(ours)
         except BaseException:
@@ -259,7 +258,7 @@ async def compile_guest(cache_dir: Path) -> Path:
     raise WorkerLost(f"the guest could not be compiled (exit status {done.returncode}): {reason[-2000:]}")
 
 
-async def spawn(entry: str, *arguments: str) -> tuple[Process, socket.socket]:
+def spawn(entry: str, *arguments: str) -> tuple[ChildProcess, socket.socket]:
     """Start a process of this package with nothing but one socket, and return it with our end of that socket.
 
     ``entry`` is called with the number of its descriptor and ``arguments``. Raises ``WorkerLost``.
@@ -270,26 +269,11 @@ async def spawn(entry: str, *arguments: str) -> tuple[Process, socket.socket]:
         for side in (ours, theirs):
             side.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
         command = bootstrap(entry, str(theirs.fileno()), *arguments, packages=_packages_folder())
-        process: Process | None = None
         try:
-            with anyio.CancelScope(shield=True):  # milliseconds; a process half started could not be ended
-                process = await anyio.open_process(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    env={},
-                    cwd="/",
-                    pass_fds=(theirs.fileno(),),
-                    start_new_session=True,  # an interrupt typed at a terminal is the portal's to handle
-                )
+            return Child(command, descriptor=theirs.fileno()), ours
         except OSError as error:
             ours.close()
             raise WorkerLost(f"a worker process could not be started: {error}") from error
-    if process is None:
-        ours.close()
-        raise WorkerLost("a worker process was given up while it started")
-    return process, ours
 
 
 async def read_ready(connection: socket.socket) -> tuple[IsolationLayer, ...]:
@@ -301,15 +285,15 @@ async def read_ready(connection: socket.socket) -> tuple[IsolationLayer, ...]:
         raise WorkerLost(f"a worker process was not ready after {_START_TIMEOUT_S:g} s") from None
 
 
-async def end_process(process: Process, connection: socket.socket, *, wait_s: float) -> None:
+async def end_process(process: ChildProcess, connection: socket.socket, *, wait_s: float) -> None:
     """Close the socket, which ends the process, and see that it is gone: killed after ``wait_s``."""
     connection.close()
     with anyio.CancelScope(shield=True):  # bounded: a killed process ends at once
-        with anyio.move_on_after(wait_s):
+        with anyio.move_on_after(wait_s) as scope:
             await process.wait()
-        if process.returncode is None:
+        if scope.cancelled_caught:
             process.kill()
-        await process.aclose()
+            await process.wait()
 
 
 async def _read_layers(connection: socket.socket) -> tuple[IsolationLayer, ...]:

@@ -1,0 +1,70 @@
+"""A process that this one started: waited for and killed by its handle, and reaped by nobody else.
+
+asyncio's own processes are reaped by a thread, and by any signal sent to them meanwhile, which looks whether they are
+still there: whoever comes second finds no process and says so in the log. Here there is one who reaps.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING, Protocol
+
+import anyio
+import anyio.to_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class ChildProcess(Protocol):
+    """A process of ours, however it was started."""
+
+    @property
+    def pid(self) -> int:
+        """The process id; it is nobody else's before ``wait`` has returned."""
+        ...
+
+    def kill(self) -> None:
+        """End it now; one that has ended is left alone."""
+
+    async def wait(self) -> None:
+        """Wait until it has ended and nothing of it is left. For one task at a time."""
+
+
+class Child:
+    """A process that runs a command of its own."""
+
+    def __init__(self, command: Sequence[str], *, descriptor: int) -> None:
+        """Start ``command`` with no environment and no descriptor but ``descriptor``. Raises ``OSError``."""
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own text
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={},
+            cwd="/",
+            pass_fds=(descriptor,),
+            start_new_session=True,  # an interrupt typed at a terminal is the portal's to handle
+        )
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    def kill(self) -> None:
+        """End it now."""
+        self._process.kill()  # looks first whether it has ended, and reaps it then
+
+    async def wait(self) -> None:
+        """Wait until it has ended, and reap it."""
+        if self._process.poll() is None and hasattr(os, "pidfd_open"):
+            handle = os.pidfd_open(self._process.pid)
+            try:
+                await anyio.wait_readable(handle)
+            finally:
+                os.close(handle)
+            self._process.wait()
+        elif self._process.returncode is None:
+            await anyio.to_thread.run_sync(self._process.wait, abandon_on_cancel=True)
