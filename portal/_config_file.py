@@ -57,7 +57,7 @@ _SERVER_HINTS: Final = {
     "module": "write python: module:name.",
     "tools": "deny tools in a portal: portals: [{id: default, servers: [{id: ..., tools: {deny: [...]}}]}].",
     "disabled": "write enabled: false.",
-    "timeout": 'write "call_timeout_s" or "connect_timeout_s".',
+    "timeout": 'write "call_timeout_s", "total_timeout_s" or "connect_timeout_s".',
 }
 
 
@@ -194,8 +194,10 @@ def _server(section: Section) -> ServerConfig:
     args, env = section.texts("args"), section.secrets("env")
     auth = _auth(section.section("auth"))
     flags = {key: section.flag(key) for key in ("per_user", "enabled")}
-    seconds = {key: section.number(key) for key in ("connect_timeout_s", "call_timeout_s")}
+    seconds = {key: section.number(key) for key in ("connect_timeout_s", "call_timeout_s", "total_timeout_s")}
+    bounds = {key: section.integer(key) for key in ("max_concurrent", "max_answer_mb", "max_list_mb")}
     section.finish(hints=_SERVER_HINTS)
+    call_timeout_s = _or(seconds["call_timeout_s"], base.call_timeout_s)
     server = section.build(
         ServerConfig,
         id=normal_id(server_id),
@@ -212,7 +214,12 @@ def _server(section: Section) -> ServerConfig:
         session=cast("Session | None", fields["session"]),
         enabled=_or(flags["enabled"], base.enabled),
         connect_timeout_s=_or(seconds["connect_timeout_s"], base.connect_timeout_s),
-        call_timeout_s=_or(seconds["call_timeout_s"], base.call_timeout_s),
+        call_timeout_s=call_timeout_s,
+        # Who lets a call be silent for longer than the default total has not asked for less in all.
+        total_timeout_s=_or(seconds["total_timeout_s"], max(base.total_timeout_s, call_timeout_s)),
+        max_concurrent=_or(bounds["max_concurrent"], base.max_concurrent),
+        max_answer_mb=_or(bounds["max_answer_mb"], base.max_answer_mb),
+        max_list_mb=_or(bounds["max_list_mb"], base.max_list_mb),
         sensitive=section.expander.drain(),
     )
     if server.python is not None and server.enabled:  # imported now, while the line to correct is known

@@ -20,6 +20,10 @@ Session: TypeAlias = Literal["shared", "user", "client"]
 
 CONNECT_TIMEOUT_S: Final = 30.0  # `npx -y` and `uvx` download a package the first time they start
 CALL_TIMEOUT_S: Final = 120.0  # clients give up at 60 to 300 s; a tool that reports progress is not cut by it
+TOTAL_TIMEOUT_S: Final = 600.0  # twice what common clients wait for a call: whatever it reports, nobody waits still
+MAX_CONCURRENT: Final = 32  # two runs at their full width of 16 calls; what a server meant for one user still stands
+MAX_ANSWER_MB: Final = 16  # several hundred times what clients show a model of one answer
+MAX_LIST_MB: Final = 64  # the longest list measured, 2,594 real operations, has 4 MB
 MAX_ID_CHARS: Final = 32  # list-mode names keep the whole id and 16 characters of the tool within 48
 
 # The id is the part of a tool's name before the first underscore, so that it can have none itself.
@@ -125,7 +129,11 @@ class ServerConfig:
     ``python`` names typed functions as ``module:name``: trusted code, imported into the portal's process.
     ``transport`` is never ``auto`` for a command (it becomes ``stdio``) or for functions (``python``). An address, a
     command and its arguments are not in the ``repr``: they may carry a key. ``sensitive`` holds what was expanded into
-    them.
+    them. ``session`` is ``None`` for the default, which follows from the transport and from what a client can do.
+
+    ``call_timeout_s`` is how long a call may be silent, ``total_timeout_s`` how long it may take, both without the time
+    that a person is asked; ``max_concurrent`` counts exchanges, and answers above ``max_answer_mb`` and lists above
+    ``max_list_mb`` (mebibytes) are refused before they are parsed.
     """
 
     id: str
@@ -143,6 +151,10 @@ class ServerConfig:
     enabled: bool = True
     connect_timeout_s: float = CONNECT_TIMEOUT_S
     call_timeout_s: float = CALL_TIMEOUT_S
+    total_timeout_s: float = TOTAL_TIMEOUT_S
+    max_concurrent: int = MAX_CONCURRENT
+    max_answer_mb: int = MAX_ANSWER_MB
+    max_list_mb: int = MAX_LIST_MB
     sensitive: tuple[Secret, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
@@ -155,15 +167,23 @@ class ServerConfig:
             raise ConfigError(f'session "{self.session}" is not one of {options}.', key="session")
         if self.per_user and self.session == "shared":
             raise ConfigError('per_user and "session: shared" contradict each other: drop one.', key="session")
-        for key in ("connect_timeout_s", "call_timeout_s"):
-            if not 0 < getattr(self, key) <= 86_400:
-                raise ConfigError(f"{key} must be more than 0 and at most 86400 seconds.", key=key)
+        self._check_bounds()
         self._check_target()
 
     @property
     def display_name(self) -> str:
         """The name for people: ``name``, else the id."""
         return self.name or self.id
+
+    @property
+    def max_answer_bytes(self) -> int:
+        """The longest answer to a call that is read."""
+        return self.max_answer_mb * 2**20
+
+    @property
+    def max_list_bytes(self) -> int:
+        """The longest list of tools, prompts or resources that is read, all its pages together."""
+        return self.max_list_mb * 2**20
 
     def secrets(self) -> Iterator[Secret]:
         """Yield every credential that this server's configuration holds."""
@@ -172,6 +192,17 @@ class ServerConfig:
         yield from self.sensitive
         if self.url is not None:
             yield from _url_secrets(self.url)
+
+    def _check_bounds(self) -> None:
+        for key in ("connect_timeout_s", "call_timeout_s", "total_timeout_s"):
+            if not 0 < getattr(self, key) <= 86_400:
+                raise ConfigError(f"{key} must be more than 0 and at most 86400 seconds.", key=key)
+        for key, most in (("max_concurrent", 10_000), ("max_answer_mb", 1_024), ("max_list_mb", 1_024)):
+            if not 1 <= getattr(self, key) <= most:
+                raise ConfigError(f"{key} must be between 1 and {most}.", key=key)
+        if self.total_timeout_s < self.call_timeout_s:
+            message = "total_timeout_s must not be less than call_timeout_s, which is a part of it: raise it."
+            raise ConfigError(message, key="total_timeout_s")
 
     def _check_target(self) -> None:
         if self.transport == "demo":

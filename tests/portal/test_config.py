@@ -252,3 +252,15 @@ def test_a_configuration_can_be_copied() -> None:
     config = Config(servers=(TICKETS,))
 
     assert copy.copy(config) == config
+
+
+def test_a_call_may_not_take_less_time_in_all_than_it_may_be_silent() -> None:
+    assert replace(FILES, call_timeout_s=60, total_timeout_s=60).total_timeout_s == 60
+    with pytest.raises(ConfigError, match="total_timeout_s must not be less"):
+        replace(FILES, call_timeout_s=60, total_timeout_s=59.9)
+
+
+def test_the_bounds_of_a_servers_answers_are_in_bytes_too() -> None:
+    server = replace(FILES, max_answer_mb=2, max_list_mb=3)
+
+    assert (server.max_answer_bytes, server.max_list_bytes) == (2 * 2**20, 3 * 2**20)
