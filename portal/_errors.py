@@ -10,7 +10,8 @@
     │   └── StoreUnavailable       it cannot be reached, read or written at the moment
     ├── ClientCannot           the client: it has not said that it can be asked, or it is gone
     └── UpstreamFailure        the far server, or the way to it
-        ├── UpstreamUnavailable    no session could be made or kept; nothing of the call is known to have been done
+        ├── UpstreamUnavailable    no session could be made or kept, or the connection broke
+        ├── UpstreamBusy           it, or the portal's queue before it, takes nothing more now; nothing was done
         ├── UpstreamTimeout        no answer in time; what the call did is unknown
         ├── UpstreamRefused        the server answered with a JSON-RPC error
         └── UpstreamMisbehaved     the answer is not what MCP says an answer is
@@ -82,10 +83,13 @@ class UpstreamFailure(PortalError):  # noqa: N818 -- engine.UpstreamError is wha
     """Raised when an upstream gave no result.
 
     ``upstream`` is its server id; ``code`` the JSON-RPC or HTTP code, if any; ``is_retryable`` says whether the same
-    request may succeed later without anybody changing anything.
+    request may succeed later without anybody changing anything, and ``retry_after_s`` when at the earliest, where that
+    is known. ``is_outcome_unknown`` is True when the request went out and no answer came: it may have been carried out,
+    so that it must not be sent again unless it is idempotent.
     """
 
     is_retryable = True
+    is_outcome_unknown = False
 
     def __init__(
         self,
@@ -95,22 +99,33 @@ class UpstreamFailure(PortalError):  # noqa: N818 -- engine.UpstreamError is wha
         code: int | None = None,
         data: JsonValue = None,
         retryable: bool | None = None,
+        retry_after_s: float | None = None,
+        outcome_unknown: bool | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.upstream = upstream
         self.code = code
         self.data = data
+        self.retry_after_s = retry_after_s
         if retryable is not None:
             self.is_retryable = retryable
+        if outcome_unknown is not None:
+            self.is_outcome_unknown = outcome_unknown
 
 
 class UpstreamUnavailable(UpstreamFailure):
-    """Raised when no session with an upstream could be made or kept."""
+    """Raised when no session with an upstream could be made or kept, or when its connection broke under a request."""
+
+
+class UpstreamBusy(UpstreamFailure):
+    """Raised when an upstream said to come back later, or the portal's queue before it is full; nothing was done."""
 
 
 class UpstreamTimeout(UpstreamFailure):
     """Raised when an upstream did not answer in time; what the call did there is unknown."""
+
+    is_outcome_unknown = True
 
 
 class UpstreamRefused(UpstreamFailure):
