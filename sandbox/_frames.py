@@ -36,7 +36,7 @@ _HEADER = struct.Struct("<IBI")
 _START = struct.Struct("<QIQ32sI")
 _SETTLE = struct.Struct("<QI")
 _TICK = struct.Struct("<Q")
-_REPORT = struct.Struct("<QQBB")
+_REPORT = struct.Struct("<QQQBB")
 _RECORD = struct.Struct("<BI")
 
 MAX_PAYLOAD_BYTES = 160 * 2**20  # twice the largest text limit and room for the rest; checked before anything is kept
@@ -96,7 +96,10 @@ class Start:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The payload of ``TURN``, and of ``FAILED`` with a ``cause``; ``records`` are ``(tag, JSON text)``."""
+    """The payload of ``TURN``, and of ``FAILED`` with a ``cause``; ``records`` are ``(tag, JSON text)``.
+
+    ``memory_bytes`` is what the run's heap holds, ``grown_bytes`` what its isolate has grown by, and keeps to its end.
+    """
 
     cpu_us: int
     memory_bytes: int
@@ -104,6 +107,7 @@ class Report:
     is_answer: bool
     records: tuple[tuple[int, bytes], ...] = ()
     cause: Cause | None = None
+    grown_bytes: int = 0
 
 
 def encode(kind: Kind, run: int, payload: bytes = b"") -> bytes:
@@ -144,29 +148,37 @@ def decode_settle(payload: bytes) -> tuple[int, int, bytes]:
 
 
 def encode_turn(
-    run: int, records: Sequence[tuple[Tag, bytes]], *, cpu_us: int, memory_bytes: int, is_answer: bool
+    run: int,
+    records: Sequence[tuple[Tag, bytes]],
+    *,
+    cpu_us: int,
+    memory_bytes: int,
+    is_answer: bool,
+    grown_bytes: int = 0,
 ) -> Iterator[bytes]:
     """Yield the ``TURN`` frames of one turn; all but the last one are as full as ``TURN_CHUNK_BYTES`` says."""
     parts: list[bytes] = []
     size = 0
     for tag, record in records:
         if size + len(record) > TURN_CHUNK_BYTES and parts:
-            yield encode(Kind.TURN, run, b"".join((_REPORT.pack(cpu_us, memory_bytes, 0, is_answer), *parts)))
+            yield encode(
+                Kind.TURN, run, b"".join((_REPORT.pack(cpu_us, memory_bytes, grown_bytes, 0, is_answer), *parts))
+            )
             parts, size = [], 0
         parts += (_RECORD.pack(tag, len(record)), record)
         size += len(record)
-    yield encode(Kind.TURN, run, b"".join((_REPORT.pack(cpu_us, memory_bytes, 1, is_answer), *parts)))
+    yield encode(Kind.TURN, run, b"".join((_REPORT.pack(cpu_us, memory_bytes, grown_bytes, 1, is_answer), *parts)))
 
 
 def encode_failed(run: int, cause: Cause, *, cpu_us: int, memory_bytes: int, is_answer: bool) -> bytes:
     """Return a ``FAILED`` frame."""
-    return encode(Kind.FAILED, run, _REPORT.pack(cpu_us, memory_bytes, 1, is_answer) + bytes((cause,)))
+    return encode(Kind.FAILED, run, _REPORT.pack(cpu_us, memory_bytes, 0, 1, is_answer) + bytes((cause,)))
 
 
 def decode_turn(payload: bytes) -> Report:
     """Read the payload of a ``TURN`` frame. Raises ``FrameError`` when it is not one."""
     try:
-        cpu_us, memory_bytes, is_last, is_answer = _REPORT.unpack_from(payload)
+        cpu_us, memory_bytes, grown_bytes, is_last, is_answer = _REPORT.unpack_from(payload)
         records: list[tuple[int, bytes]] = []
         at = _REPORT.size
         while at < len(payload):
@@ -184,6 +196,7 @@ def decode_turn(payload: bytes) -> Report:
         is_last=bool(is_last),
         is_answer=bool(is_answer),
         records=tuple(records),
+        grown_bytes=grown_bytes,
     )
 
 
@@ -191,7 +204,7 @@ def decode_failed(payload: bytes) -> Report:
     """Read the payload of a ``FAILED`` frame. Raises ``FrameError`` when it is not one."""
     if len(payload) != _REPORT.size + 1:
         raise FrameError("a failure's frame has the wrong size")
-    cpu_us, memory_bytes, _, is_answer = _REPORT.unpack_from(payload)
+    cpu_us, memory_bytes, _, _, is_answer = _REPORT.unpack_from(payload)
     try:
         cause = Cause(payload[-1])
     except ValueError as error:

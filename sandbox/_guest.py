@@ -70,7 +70,8 @@ class GuestModule:
     def __init__(self, engine: wasmtime.Engine, module: wasmtime.Module) -> None:
         self.engine = engine
         self.instance_pre = wasmtime.Linker(engine).instantiate_pre(module)
-        self.control_address: int | None = None  # the same in every isolate; the first one asks
+        self.control_address: int | None = None  # the same in every isolate, as is the next; the first one asks
+        self.size_at_start = 0
 
     @classmethod
     def from_serialized(cls, source: Path | bytes) -> GuestModule:

@@ -76,7 +76,14 @@ class Isolate:
         self.memory_used = 0
         if module.control_address is None:
             module.control_address = self._instance.call(b"portico_control")
+            module.size_at_start = self._instance.size()
+        self._size_at_start = module.size_at_start
         self._control = self._instance.base + module.control_address
+
+    @property
+    def grown_bytes(self) -> int:
+        """How much its memory has grown since it was made; it never shrinks."""
+        return self._instance.size() - self._size_at_start
 
     def start(self, setup: bytes, source: bytes, *, clock_us: int, seed: bytes) -> Turn:
         """Run ``source`` until it waits or ends. ``clock_us`` counts from 1970; ``seed`` is 32 bytes.

@@ -236,7 +236,12 @@ class Worker:
 
     def _send_turn(self, run: _Run, records: list[tuple[Tag, bytes]], *, is_answer: bool) -> None:
         for frame in frames.encode_turn(
-            run.id, records, cpu_us=run.cpu_us, memory_bytes=run.isolate.memory_used, is_answer=is_answer
+            run.id,
+            records,
+            cpu_us=run.cpu_us,
+            memory_bytes=run.isolate.memory_used,
+            grown_bytes=run.isolate.grown_bytes,
+            is_answer=is_answer,
         ):
             self._link.send(frame)
 
