@@ -232,15 +232,21 @@ class _Task:
         self._error: Exception | None = None
 
     async def carry_out(self) -> None:
+        record: RunRecord | None = None
         try:
             self._answer = await self.work
+            record = self._answer.run
+        except anyio.get_cancelled_exc_class():
+            record = self.run.given_up("Cancelled")
+            raise
         except Exception as error:
             self._error = error
+            record = self.run.given_up(type(error).__name__)
             if self.run.is_in_background:
                 logger.exception("run %s ended by an error of the host", self.run.id)
-        else:
-            if self._on_end is not None:
-                self._on_end(self._answer.run)
+        finally:
+            if self._on_end is not None and record is not None:
+                self._on_end(record)
 
     def result(self) -> Answer:
         if self._error is not None:

@@ -11,6 +11,7 @@ import orjson
 from engine._blocks import as_block
 from engine._call import ToolCall
 from engine._errors import CallError, UpstreamError
+from engine._json_text import json_text
 from engine._records import CallFact
 from engine._surface import BUILTINS, TOOL_ERROR
 from engine._unwrap import unwrap
@@ -77,6 +78,7 @@ class HostCalls:
     async def call(self, name: str, arguments: JsonObject) -> bytes:
         """Call one tool, without a program, as one call of a program would. Raises ``Rejection`` likewise."""
         with _rejections():
+            _check_writable(name, arguments)
             return await self._tool(name, [arguments])
 
     async def _tool(self, name: str, arguments: list[JsonValue]) -> bytes:
@@ -84,7 +86,7 @@ class HostCalls:
         value = unwrap(await self._call_tool(entry, _only_argument(entry, arguments)), entry)
         self._unwrapped.add(entry.identifier)
         self._learned.learn(entry, value)
-        return orjson.dumps(value)
+        return _text_of(value, entry)
 
     def returned(self) -> Iterator[tuple[CatalogTool, JsonValue]]:
         """Yield what the tools of this run returned, as the program got it, the last one first."""
@@ -141,7 +143,7 @@ class HostCalls:
         if not isinstance(name, str):
             raise _misuse("raw(name, args)", "takes the tool's name as text")
         entry = self._entry(name)
-        return orjson.dumps(await self._call_tool(entry, _only_argument(entry, rest)))
+        return _text_of(await self._call_tool(entry, _only_argument(entry, rest)), entry)
 
     async def _search(self, arguments: list[JsonValue]) -> bytes:
         """``codemode.search(query | queries[], {server?, limit?})``: the best tools, each with its declaration."""
@@ -225,10 +227,37 @@ def _rejections() -> Iterator[None]:
     try:
         yield
     except UpstreamError as error:
-        fields = {"server": error.server, "tool": error.tool, "code": error.code, "data": error.data}
+        fields = {"server": error.server, "tool": error.tool, "code": error.code, "data": _readable(error.data)}
         raise Rejection(error.message, name=TOOL_ERROR, fields=fields) from error
     except CallError as error:
         raise Rejection(error.message, name=error.name, fields=error.fields) from error
+
+
+def _check_writable(name: str, arguments: JsonObject) -> None:
+    """Refuse arguments that a program could not have sent: too deep, or a number of thousands of digits."""
+    try:
+        json_text(arguments)
+    except ValueError as error:
+        raise CallError(
+            f"{name}: the arguments cannot be passed on: {error}", fields={"code": "invalid_arguments"}
+        ) from error
+
+
+def _readable(data: JsonValue) -> JsonValue:
+    """Return the data of an error as JSON can carry it; None for what it cannot."""
+    try:
+        readable: JsonValue = orjson.loads(json_text(data))
+    except ValueError:
+        return None
+    return readable
+
+
+def _text_of(result: JsonValue, entry: CatalogTool) -> bytes:
+    try:
+        return json_text(result)
+    except ValueError as error:
+        message = f"the result cannot be passed on: {error}"
+        raise UpstreamError(message, server=entry.server_id, tool=entry.name, code="unreadable_result") from error
 
 
 def _only_argument(entry: CatalogTool, arguments: list[JsonValue]) -> JsonObject:

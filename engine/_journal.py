@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from engine._json_text import json_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -63,7 +65,7 @@ class Journal:
         changes: list[KeptCall] = []
         reads: list[KeptCall] = []
         for entry, arguments, result in self._completed:
-            call = KeptCall(identifier=entry.identifier, arguments=arguments, result=orjson.dumps(result))
+            call = KeptCall(identifier=entry.identifier, arguments=arguments, result=_kept(result))
             (reads if entry.is_read_only else changes).append(call)
         room = max_bytes - sum(map(_size, changes))
         if room < 0:
@@ -78,7 +80,15 @@ class Journal:
 
 
 def _canonical(arguments: JsonObject) -> bytes:
-    return orjson.dumps(arguments, option=orjson.OPT_SORT_KEYS)
+    return json_text(arguments, sorts_keys=True)
+
+
+def _kept(result: JsonObject) -> bytes:
+    try:
+        return json_text(result)
+    except ValueError as error:  # the program could not read it either; that the call completed is what counts
+        text = f"the call completed; its result cannot be passed on: {error}"
+        return json_text({"content": [{"type": "text", "text": text}]})
 
 
 def _size(call: KeptCall) -> int:

@@ -142,6 +142,10 @@ class Run:
             f'[still running{made}: codemode.result("{self.id}") waits for its result]', status="running"
         )
 
+    def given_up(self, status: str) -> RunRecord:
+        """Return the record of a run that ended without an answer: its caller is gone, or the host failed."""
+        return self._answer("", status=status).run
+
     async def _answer_to(self, outcome: Outcome, facts: ProgramFacts) -> Answer:
         written = write_answer(
             outcome,
