@@ -3,7 +3,8 @@
 Messages are plain JSON objects throughout, so that fields which nobody here knows survive.
 """
 
-from portal.wire._incoming import Incoming, NotificationHandler, RequestHandler
+from portal.wire._encoding import decode, encode, encode_response
+from portal.wire._incoming import Incoming, NotificationHandler, RequestHandler, answer_to
 from portal.wire._messages import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
@@ -17,6 +18,14 @@ from portal.wire._messages import (
     notification_message,
     request_message,
     response_message,
+)
+from portal.wire._mirrored_params import (
+    MirroredParam,
+    decode_header,
+    encode_header,
+    mirrored_params,
+    param_headers,
+    param_mismatch,
 )
 from portal.wire._outgoing import Outgoing, Send
 from portal.wire._versions import HANDSHAKE_VERSIONS, KNOWN_VERSIONS, LATEST_HANDSHAKE_VERSION, MODERN_VERSION
@@ -33,14 +42,24 @@ __all__ = [
     "PARSE_ERROR",
     "Incoming",
     "Message",
+    "MirroredParam",
     "NotificationHandler",
     "Outgoing",
     "RequestHandler",
     "RequestId",
     "RpcError",
     "Send",
+    "answer_to",
+    "decode",
+    "decode_header",
+    "encode",
+    "encode_header",
+    "encode_response",
     "error_message",
+    "mirrored_params",
     "notification_message",
+    "param_headers",
+    "param_mismatch",
     "request_message",
     "response_message",
 ]
