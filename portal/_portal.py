@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from engine import Catalog
-    from portal._config import Config, LimitsConfig
+    from portal._config import Config
+    from portal._limits_config import LimitsConfig
     from portal.server import Listing, PortalInvoker
 
 logger = logging.getLogger("portico.portal")
@@ -82,7 +83,7 @@ class Portal:
                 )
                 for portal in self.config.portals
             }
-            self._face = HttpFace(self.config, self._servers, is_ready=lambda: not self._is_closed)
+            self._face = HttpFace(self.config, self._servers, self.fleet, is_ready=lambda: not self._is_closed)
             await stack.enter_async_context(self._face.running())
             tasks = await stack.enter_async_context(anyio.create_task_group())
             stack.callback(tasks.cancel_scope.cancel)
@@ -145,8 +146,7 @@ class Portal:
             await self._has_changed.wait()
             await anyio.sleep(ANNOUNCE_S)
             self._has_changed = anyio.Event()
-            for server in self._servers.values():
-                await server.announce_tools()
+            await self._open_face().announce_tools()
 
 
 async def serve(config: Config, *, on_ready: Callable[[str], None] | None = None) -> None:

@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Host, Route, Router
 
 from portal.server._gate import HostGate, TokenGate, refusal
 from portal.server._modes import BadQuery, view_of
-from portal.server._server import VIEW_KEY
+from portal.server._sdk_server import VIEW_KEY, SdkServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from portal._config import Config, PortalConfig
     from portal.server._server import ServedPortal
+    from portal.upstream import Fleet
 
 MAX_BODY_BYTES: Final = 4 * 2**20
 """One request: the arguments of one tool call, or a program, which is bounded further on its own."""
@@ -36,11 +37,11 @@ EXPOSED_HEADERS: Final = ("Mcp-Session-Id", "Mcp-Protocol-Version", "WWW-Authent
 class Endpoint:
     """One portal over Streamable HTTP, every protocol version on one path. An ASGI application."""
 
-    def __init__(self, portal: ServedPortal, config: PortalConfig) -> None:
+    def __init__(self, portal: ServedPortal, config: PortalConfig, fleet: Fleet) -> None:
         self._config = config
-        self._portal = portal
+        self._portal = SdkServer(portal, fleet)
         self._manager = StreamableHTTPSessionManager(
-            portal.server, session_idle_timeout=SESSION_IDLE_S, max_request_body_size=MAX_BODY_BYTES
+            self._portal.server, session_idle_timeout=SESSION_IDLE_S, max_request_body_size=MAX_BODY_BYTES
         )
         self._streams: set[anyio.CancelScope] = set()
         self._is_draining = False
@@ -68,6 +69,10 @@ class Endpoint:
             await self._serve_stream(scope, receive, send)
         else:
             await self._manager.handle_request(scope, receive, send)
+
+    async def announce_tools(self) -> None:
+        """Tell the connected clients that the list of tools changed."""
+        await self._portal.announce_tools()
 
     def drain(self) -> None:
         """Take no more requests, and end the streams that would never end by themselves."""
@@ -98,8 +103,10 @@ class Endpoint:
 class HttpFace:
     """The whole ASGI application of a portal process, and the task that serves behind it."""
 
-    def __init__(self, config: Config, portals: Mapping[str, ServedPortal], *, is_ready: Callable[[], bool]) -> None:
-        self._endpoints = [Endpoint(portals[portal.id], portal) for portal in config.portals]
+    def __init__(
+        self, config: Config, portals: Mapping[str, ServedPortal], fleet: Fleet, *, is_ready: Callable[[], bool]
+    ) -> None:
+        self._endpoints = [Endpoint(portals[portal.id], portal, fleet) for portal in config.portals]
         self._is_ready = is_ready
         self._is_draining = False
         probes = [Route("/healthz", self._health), Route("/readyz", self._readiness)]
@@ -130,6 +137,11 @@ class HttpFace:
             for endpoint in self._endpoints:
                 await stack.enter_async_context(endpoint.running())
             yield
+
+    async def announce_tools(self) -> None:
+        """Tell the connected clients of every portal that the list of tools changed."""
+        for endpoint in self._endpoints:
+            await endpoint.announce_tools()
 
     def drain(self) -> None:
         """Stop taking requests; those in flight go on."""

@@ -17,10 +17,9 @@ from portal.server._own_tools import OWN_SERVER_ID
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mcp.shared.dispatcher import ProgressFnT
-
     from engine import CatalogTool
     from portal._config import PortalConfig
+    from portal._conversation import Conversation
     from portal._records import CallStatus, Recorder
     from portal.server._own_tools import OwnTools
     from portal.upstream import Caller, Fleet
@@ -34,13 +33,21 @@ class PortalInvoker:
     """Makes the calls of one caller of one portal. An ``engine.Invoker``."""
 
     def __init__(
-        self, *, portal: PortalConfig, fleet: Fleet, own_tools: OwnTools, recorder: Recorder, caller: Caller
+        self,
+        *,
+        portal: PortalConfig,
+        fleet: Fleet,
+        own_tools: OwnTools,
+        recorder: Recorder,
+        caller: Caller,
+        conversation: Conversation,
     ) -> None:
         self._portal = portal
         self._recorder = recorder
         self._fleet = fleet
         self._own_tools = own_tools
         self._caller = caller
+        self._conversation = conversation
 
     async def __call__(self, call: ToolCall) -> JsonObject:
         """Make the call of a program. Raises ``engine.UpstreamError`` when there is no result."""
@@ -61,7 +68,6 @@ class PortalInvoker:
         arguments: Mapping[str, JsonValue],
         *,
         run_id: str | None = None,
-        on_progress: ProgressFnT | None = None,
     ) -> JsonObject:
         """Make a call, write its record, and return the result as it came. Raises ``UpstreamFailure``."""
         started = time.perf_counter()
@@ -69,7 +75,7 @@ class PortalInvoker:
         result: JsonObject | None = None
         code: int | None = None
         try:
-            result = _result_of(await self._send(entry, arguments, on_progress), entry)
+            result = _result_of(await self._send(entry, arguments, is_direct=run_id is None), entry)
             status = "tool_error" if result.get("isError") is True else "ok"
         except UpstreamFailure as failure:
             code = failure.code
@@ -96,13 +102,14 @@ class PortalInvoker:
                 )
             )
 
-    async def _send(
-        self, entry: CatalogTool, arguments: Mapping[str, JsonValue], on_progress: ProgressFnT | None
-    ) -> JsonObject:
+    async def _send(self, entry: CatalogTool, arguments: Mapping[str, JsonValue], *, is_direct: bool) -> JsonObject:
         if entry.server_id == OWN_SERVER_ID:
             return self._own_tools.call(entry.name, arguments, self._caller)
         upstream = self._fleet.upstream(entry.server_id, self._caller)
-        return await upstream.call(entry.name, arguments, on_progress=on_progress)
+        tells = is_direct and self._conversation.wants_progress
+        return await upstream.call(
+            entry.name, arguments, on_progress=self._conversation.report_progress if tells else None
+        )
 
 
 def _result_of(answer: JsonObject, entry: CatalogTool) -> JsonObject:

@@ -1,0 +1,51 @@
+"""What each era of the protocol puts around a result, and what the older one cannot carry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from portal._version import VERSION
+
+if TYPE_CHECKING:
+    from portal.server._request import ClientRequest
+    from typegen import JsonObject
+
+SERVER_INFO: Final[JsonObject] = {"name": "portico", "title": "Portico", "version": VERSION}
+SERVER_INFO_KEY: Final = "io.modelcontextprotocol/serverInfo"
+CACHED_METHODS: Final = frozenset(
+    {
+        "server/discover",
+        "tools/list",
+        "prompts/list",
+        "resources/list",
+        "resources/templates/list",
+        "resources/read",
+    }
+)
+"""Methods whose results say how long they may be kept (MCP 2026-07-28, caching)."""
+
+
+def enveloped(result: JsonObject, method: str, *, is_modern: bool) -> JsonObject:
+    """Return a result as it goes out to a client.
+
+    What it says itself about its type and how long it may be kept counts; the server that it names is this portal.
+    Lists may change at any time and differ by caller, so they are not to be kept unless their server says otherwise.
+    """
+    if not is_modern:
+        return result
+    meta = result.get("_meta")
+    stamped: JsonObject = {**(meta if isinstance(meta, dict) else {}), SERVER_INFO_KEY: SERVER_INFO}
+    hints: JsonObject = {"ttlMs": 0, "cacheScope": "private"} if method in CACHED_METHODS else {}
+    if result.get("resultType", "complete") != "complete":
+        hints = {}
+    return {"resultType": "complete", **hints, **result, "_meta": stamped}
+
+
+def tool_result(result: JsonObject, request: ClientRequest) -> JsonObject:
+    """Return a tool's result without structured content that the client's version cannot carry.
+
+    Up to 2025-11-25 that is an object and nothing else.
+    """
+    if request.is_modern or isinstance(result.get("structuredContent", {}), dict):
+        return result
+    return {key: value for key, value in result.items() if key != "structuredContent"}

@@ -1,0 +1,84 @@
+"""The lists of one portal by what a caller has chosen, made and serialised once for each change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+from portal.server._envelope import enveloped
+from portal.server._listing import Listing
+
+if TYPE_CHECKING:
+    from portal._config import PortalConfig
+    from portal.server._modes import Mode
+    from portal.server._request import ClientRequest
+    from portal.server._switches import Switches
+    from portal.upstream import Caller, Fleet
+    from typegen import JsonObject
+
+
+class Lists:
+    """What one portal offers now, to whom. Everything here is made when it is first asked for."""
+
+    def __init__(self, *, config: PortalConfig, fleet: Fleet, switches: Switches) -> None:
+        self._config = config
+        self._fleet = fleet
+        self._switches = switches
+        self._generation = -1
+        self._listings: dict[tuple[frozenset[str], bool], Listing] = {}
+        self._bytes: dict[tuple[frozenset[str], bool, str, Mode, bool], bytes | None] = {}
+
+    def of(self, caller: Caller, *, is_read_only: bool) -> Listing:
+        """Return what the portal offers now to ``caller``."""
+        return self._listing(self._switches.off_for(caller.user), is_read_only=is_read_only)
+
+    @property
+    def whole(self) -> Listing:
+        """What the portal offers now to those who have switched nothing off."""
+        return self._listing(frozenset(), is_read_only=False)
+
+    def for_request(self, request: ClientRequest) -> Listing:
+        """Return what the portal offers now to the one who asks."""
+        return self.of(request.caller, is_read_only=request.view.is_read_only)
+
+    def serialised(self, method: str, request: ClientRequest) -> bytes | None:
+        """Return the result of a list as it goes on the wire; None for what is no list or cannot be serialised so."""
+        listing = self.for_request(request)
+        view = request.view
+        key = (self._switches.off_for(request.caller.user), view.is_read_only, method, view.mode, request.is_modern)
+        if key not in self._bytes:
+            answer = listed(listing, method, request)
+            self._bytes[key] = (
+                None if answer is None else _serialised(enveloped(answer, method, is_modern=request.is_modern))
+            )
+        return self._bytes[key]
+
+    def _listing(self, off: frozenset[str], *, is_read_only: bool) -> Listing:
+        if self._generation != self._fleet.generation:
+            self._generation = self._fleet.generation
+            self._listings.clear()
+            self._bytes.clear()
+        key = (off, is_read_only)
+        if key not in self._listings:
+            if is_read_only:
+                self._listings[key] = self._listing(off, is_read_only=False).read_only
+            elif off:
+                self._listings[key] = self._listing(frozenset(), is_read_only=False).without(off)
+            else:
+                self._listings[key] = Listing.of(self._config, self._fleet)
+        return self._listings[key]
+
+
+def listed(listing: Listing, method: str, request: ClientRequest) -> JsonObject | None:
+    """Return the whole answer to a list request; None for a request that is none."""
+    if method != "tools/list":
+        return None
+    return listing.answer(request.view.mode, is_modern=request.is_modern)
+
+
+def _serialised(answer: JsonObject) -> bytes | None:
+    try:
+        return orjson.dumps(answer)
+    except TypeError:  # integers beyond 64 bits, lone surrogates: the transport serialises those by itself
+        return None
