@@ -7,7 +7,7 @@ answer comes back, differs by protocol version and transport: that is the conver
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from portal._errors import ClientCannot
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from typegen import JsonObject, JsonValue
+
+ASKING_CAPABILITIES: Final = frozenset({"elicitation", "sampling", "roots"})
+"""The capabilities of a client that let a server ask it something."""
 
 
 class Conversation(Protocol):
@@ -62,3 +65,34 @@ class NoConversation:
 
     async def notify(self, method: str, params: JsonObject) -> None:
         """Tell nobody."""
+
+
+def require_declared(capabilities: Mapping[str, JsonValue], method: str, params: JsonObject) -> None:
+    """Raise ``ClientCannot`` unless a client with these capabilities may be sent this request.
+
+    An elicitation declared without a mode is one of forms (MCP 2025-11-25, elicitation, capabilities).
+    """
+    name, part = _asked_capability(method, params)
+    declared = capabilities.get(name)
+    if not isinstance(declared, dict):
+        raise ClientCannot(f"the client has not declared the capability {name}")
+    if part is None or part in declared or (part == "form" and "url" not in declared):
+        return
+    raise ClientCannot(f"the client has not declared the capability {name}.{part}")
+
+
+def can_be_asked(capabilities: Mapping[str, JsonValue]) -> bool:
+    """Whether a client with these capabilities can be asked anything at all."""
+    return any(isinstance(capabilities.get(name), dict) for name in ASKING_CAPABILITIES)
+
+
+def _asked_capability(method: str, params: JsonObject) -> tuple[str, str | None]:
+    match method:
+        case "elicitation/create":
+            return "elicitation", "url" if params.get("mode") == "url" else "form"
+        case "sampling/createMessage":
+            return "sampling", "tools" if "tools" in params or "toolChoice" in params else None
+        case "roots/list":
+            return "roots", None
+        case _:
+            return method, None
