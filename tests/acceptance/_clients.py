@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import anyio
-from mcp import StdioServerParameters
+from mcp import MCPError, StdioServerParameters
 from mcp.client import Client
 from mcp.types import TextContent
 
@@ -31,7 +31,7 @@ class ClientSession(Protocol):
         """List the names of the tools, in the order in which the client got them."""
 
     async def call(self, name: str, arguments: Mapping[str, JsonValue]) -> str:
-        """Call a tool and return the text of its first block."""
+        """Call a tool and return the text of its first block, or of the protocol's error that it was refused with."""
 
 
 class RealClient(Protocol):
@@ -49,7 +49,10 @@ class SdkSession:
         return [tool.name for tool in (await self.client.list_tools()).tools]
 
     async def call(self, name: str, arguments: Mapping[str, JsonValue]) -> str:
-        result = await self.client.call_tool(name, dict(arguments))
+        try:
+            result = await self.client.call_tool(name, dict(arguments))
+        except MCPError as refusal:
+            return refusal.message
         block = result.content[0]
         assert isinstance(block, TextContent)
         return block.text
@@ -98,6 +101,10 @@ class Inspector:
         yield InspectorSession(inspector=self, url=url)
 
 
+class Refused(Exception):  # noqa: N818 -- named for what happened
+    """Raised when the Inspector ended with an error; the text is what it printed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InspectorSession:
     inspector: Inspector
@@ -109,7 +116,8 @@ class InspectorSession:
         command = [str(self.inspector.node), str(program), "--cli", self.url, *options, "--method", method, *arguments]
         with anyio.fail_after(CALL_TIMEOUT_S):
             done = await anyio.run_process(command, check=False, stdin=subprocess.DEVNULL)
-        assert done.returncode == 0, done.stderr.decode()
+        if done.returncode:
+            raise Refused(done.stderr.decode())
         answer: dict[str, JsonValue] = json.loads(done.stdout)
         return answer
 
@@ -120,7 +128,10 @@ class InspectorSession:
 
     async def call(self, name: str, arguments: Mapping[str, JsonValue]) -> str:
         named = ("--tool-name", name, "--tool-args-json", json.dumps(dict(arguments)))
-        blocks = (await self.ask("tools/call", *named))["content"]
+        try:
+            blocks = (await self.ask("tools/call", *named))["content"]
+        except Refused as refusal:
+            return str(refusal)
         assert isinstance(blocks, list)
         block = blocks[0]
         assert isinstance(block, dict)

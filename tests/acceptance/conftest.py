@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.acceptance._clients import Inspector, McpRemote, RealClient, SdkClient
 from tests.acceptance._running import RunningPortal, free_port, serving
 
 if TYPE_CHECKING:
@@ -101,3 +102,28 @@ def portal(servers: list[JsonObject], tmp_path_factory: pytest.TempPathFactory) 
     """One running portal over the four servers, shared by the tests of this folder."""
     with serving({"servers": [*servers]}, tmp_path_factory.mktemp("portal")) as running:
         yield running
+
+
+@pytest.fixture(
+    params=[
+        "sdk-legacy",
+        "sdk-auto",
+        "inspector-legacy",
+        "inspector-auto",
+        "inspector-modern",
+        "mcp-remote-legacy",
+        "mcp-remote-auto",
+    ]
+)
+def client(request: pytest.FixtureRequest, node: Path, node_modules: Path) -> RealClient:
+    """Each real client in each era that it can be asked to speak."""
+    clients: dict[str, RealClient] = {
+        "sdk-legacy": SdkClient(mode="legacy"),
+        "sdk-auto": SdkClient(mode="auto"),
+        "inspector-legacy": Inspector(era="legacy", node=node, node_modules=node_modules),
+        "inspector-auto": Inspector(era="auto", node=node, node_modules=node_modules),
+        "inspector-modern": Inspector(era="modern", node=node, node_modules=node_modules),
+        "mcp-remote-legacy": McpRemote(mode="legacy", node=node, node_modules=node_modules),
+        "mcp-remote-auto": McpRemote(mode="auto", node=node, node_modules=node_modules),
+    }
+    return clients[request.param]

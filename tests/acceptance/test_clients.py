@@ -4,44 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
-from tests.acceptance._clients import Inspector, McpRemote, RealClient, SdkClient
-
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from tests.acceptance._clients import RealClient
     from tests.acceptance._running import RunningPortal
 
 PROGRAM = """async () => {
   const sums = await Promise.all([1, 2, 3].map(n => codemode.everything_get_sum({ a: n, b: n })));
   return sums.length + " sums, the last: " + sums.at(-1);
 }"""
-
-
-@pytest.fixture(
-    params=[
-        "sdk-legacy",
-        "sdk-auto",
-        "inspector-legacy",
-        "inspector-auto",
-        "inspector-modern",
-        "mcp-remote-legacy",
-        "mcp-remote-auto",
-    ]
-)
-def client(request: pytest.FixtureRequest, node: Path, node_modules: Path) -> RealClient:
-    """Each real client in each era that it can be asked to speak."""
-    clients: dict[str, RealClient] = {
-        "sdk-legacy": SdkClient(mode="legacy"),
-        "sdk-auto": SdkClient(mode="auto"),
-        "inspector-legacy": Inspector(era="legacy", node=node, node_modules=node_modules),
-        "inspector-auto": Inspector(era="auto", node=node, node_modules=node_modules),
-        "inspector-modern": Inspector(era="modern", node=node, node_modules=node_modules),
-        "mcp-remote-legacy": McpRemote(mode="legacy", node=node, node_modules=node_modules),
-        "mcp-remote-auto": McpRemote(mode="auto", node=node, node_modules=node_modules),
-    }
-    return clients[request.param]
 
 
 async def test_in_code_mode_a_client_sees_one_tool_and_runs_a_program_with_it(
