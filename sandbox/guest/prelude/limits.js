@@ -22,6 +22,13 @@
   delete globalThis.SharedArrayBuffer;
   delete globalThis.Atomics;
 
+  // A frame of the stack would hand a program the functions of this prelude that are on it.
+  let frame;
+  Error.prepareStackTrace = (_, frames) => { frame = frames[0]; };
+  new Error();
+  Error.prepareStackTrace = undefined;
+  delete natives.primordials.getPrototypeOf(frame).getFunction;
+
   // The engine's xorshift starts the same in every copy of a snapshot.
   natives.define("random", natives.random, Math);
 };
