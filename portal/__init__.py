@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from portal._config import Config, LimitsConfig, PortalConfig, PortalServer, RetentionConfig
+    from portal._config import Config, PortalConfig, PortalServer
+    from portal._curation import Rules, Wording
     from portal._errors import AddressInUse, ConfigError, PortalError, UpstreamFailure
+    from portal._limits_config import LimitsConfig, RetentionConfig
     from portal._portal import Portal, serve
     from portal._secret import Secret
     from portal._server_config import BearerAuth, HeadersAuth, NoAuth, ServerConfig
@@ -32,15 +34,19 @@ __all__ = [
     "PortalInvoker",
     "PortalServer",
     "RetentionConfig",
+    "Rules",
     "Secret",
     "ServerConfig",
     "ServerStatus",
     "UpstreamFailure",
+    "Wording",
     "serve",
 ]
 
 _HOMES = {
-    "portal._config": ("Config", "LimitsConfig", "PortalConfig", "PortalServer", "RetentionConfig"),
+    "portal._config": ("Config", "PortalConfig", "PortalServer"),
+    "portal._limits_config": ("LimitsConfig", "RetentionConfig"),
+    "portal._curation": ("Rules", "Wording"),
     "portal._errors": ("AddressInUse", "ConfigError", "PortalError", "UpstreamFailure"),
     "portal.upstream": ("Fleet", "ServerStatus"),
     "portal.server": ("PortalInvoker",),

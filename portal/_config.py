@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
 
+from portal._curation import Permission, Rules, Wording
 from portal._errors import ConfigError
+from portal._limits_config import LimitsConfig, RetentionConfig
 from portal._server_config import ServerConfig, check_http_url, check_id
 from portal._store_url import DEFAULT_FILE, StoreUrl
 from portal._suggestion import listing, nearest
@@ -45,63 +47,37 @@ RESERVED_PORTAL_IDS: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LimitsConfig:
-    """What one run may use, and how long an answer may be."""
-
-    run_cpu_s: float = 10.0  # a program that composes tools needs milliseconds; ten seconds is a loop gone wrong
-    run_wall_s: float = 300.0  # the longest that common clients wait for one tool call
-    memory_mb: int = 64  # room for some 20 MB of JSON from tools, parsed
-    calls: int = 1_000  # pages through 100,000 items; stops a loop that never ends
-    concurrent_calls: int = 16  # what an upstream meant for one user stands
-    answer_chars: int = 24_000  # about 6,000 tokens; Claude Code cuts a tool's answer at 25,000 tokens
-
-    def __post_init__(self) -> None:
-        ranges = {
-            "run_cpu_s": (0.01, 3_600),
-            "run_wall_s": (0.01, 86_400),
-            "memory_mb": (8, 4_096),
-            "calls": (1, 1_000_000),
-            "concurrent_calls": (1, 1_000),
-            "answer_chars": (200, 10_000_000),
-        }
-        for key, (least, most) in ranges.items():
-            if not least <= getattr(self, key) <= most:
-                raise ConfigError(f"limits.{key} must be between {least} and {most}.", key=key)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetentionConfig:
-    """How long the store keeps what may go."""
-
-    logs_days: int = 30  # records of calls and runs: a month to look back over
-    results_minutes: int = 15  # results and finished calls of runs: an agent's next few turns
-
-    def __post_init__(self) -> None:
-        ranges = {"logs_days": (1, 36_500), "results_minutes": (1, 1_440)}
-        for key, (least, most) in ranges.items():
-            if not least <= getattr(self, key) <= most:
-                raise ConfigError(f"retention.{key} must be between {least} and {most}.", key=key)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PortalServer:
-    """A server as one portal offers it: all of its tools except those in ``deny`` (the server's own tool names)."""
+    """A server as one portal offers it, with rules for its tools and prompts.
+
+    ``default`` is for tools that no rule names, new ones among them; with ``deny`` the rules are a list of what is
+    allowed. ``None`` allows them all, but asks before a program calls one that says itself that it is destructive.
+    """
 
     id: str
-    deny: tuple[str, ...] = ()
+    default: Permission | None = None
+    tools: Rules = field(default_factory=Rules)
+    prompts: Rules = field(default_factory=Rules)
+
+    def __post_init__(self) -> None:
+        if self.default is not None and self.default not in get_args(Permission):
+            options = listing(get_args(Permission))
+            raise ConfigError(f'default "{self.default}" is not one of {options}.', key="default")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortalConfig:
     """One endpoint: ``/mcp`` for the id ``default``, else ``/{id}/mcp``, with the servers that it offers.
 
-    With a ``hostname`` of its own it answers at ``/mcp`` there as well.
+    With a ``hostname`` of its own it answers at ``/mcp`` there as well. Without ``prefix`` tools and prompts are listed
+    by their names alone; of two that would share a name only the first does.
     """
 
     id: str = DEFAULT_PORTAL
     servers: tuple[PortalServer, ...] = ()
     code_mode: CodeMode = "opt_in"
     hostname: str | None = None
+    prefix: bool = True
 
     def __post_init__(self) -> None:
         check_id(self.id, noun="portal", reserved=RESERVED_PORTAL_IDS)
@@ -321,6 +297,13 @@ class Config:
             for server in portal.servers:
                 if server.id not in known:
                     raise ConfigError(unknown_server(server.id, known, portal_id=portal.id), key="portals")
+                for one, other in wordings(server, self.server(server.id)):
+                    one.over(other)
+
+
+def wordings(offered: PortalServer, server: ServerConfig) -> tuple[tuple[Wording, Wording], ...]:
+    """Pair what a portal says of the wording of tools, and of prompts, with what the server itself does."""
+    return (offered.tools.wording, server.tools), (offered.prompts.wording, server.prompts)
 
 
 def unknown_server(server_id: str, known: list[str], *, portal_id: str) -> str:

@@ -5,19 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypedDict, TypeVar, cast
 
-from portal._config import (
-    CodeMode,
-    Config,
-    LimitsConfig,
-    PortalConfig,
-    PortalServer,
-    RetentionConfig,
-    SignIn,
-    unknown_server,
-)
+from portal._config import Config, SignIn
 from portal._errors import ConfigError
 from portal._expand import Expander
+from portal._limits_config import LimitsConfig, RetentionConfig
 from portal._marked import Section
+from portal._portals_section import portals_in, wording_of_server
 from portal._python_provider import load_provider
 from portal._secret import Secret
 from portal._server_config import (
@@ -38,11 +31,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Keys that the design knows and this version does not: refused, because ignoring one would promise what it says.
-_LATER_IN_TOOLS: Final = {
-    "ask": "asking the user is not possible yet: deny the tool, or remove this.",
-    "allow": "every tool that is not denied is allowed: remove this.",
-}
 _TOP_HINTS: Final = {
     "mcpServers": "this is a client's JSON: pass the file with --mcp-config.",
     "server": 'servers are a list under "servers".',
@@ -55,7 +43,6 @@ _SERVER_HINTS: Final = {
     "headers": "write auth: {type: headers, headers: {...}}.",
     "token": "write auth: {type: bearer, token: ...}.",
     "module": "write python: module:name.",
-    "tools": "deny tools in a portal: portals: [{id: default, servers: [{id: ..., tools: {deny: [...]}}]}].",
     "disabled": "write enabled: false.",
     "timeout": 'write "call_timeout_s", "total_timeout_s" or "connect_timeout_s".',
 }
@@ -111,7 +98,7 @@ def load_config(path: Path, environ: Mapping[str, str], *, host: str | None, por
     sign_in = _sign_in(top.section("access"))
     limits = _limits(top.section("limits"))
     servers = _servers(top)
-    portals = _portals(top, [server.id for server in servers])
+    portals = portals_in(top, servers)
     store = top.secret("store")
     retention = _retention(top.section("retention"))
     top.finish(hints=_TOP_HINTS)
@@ -196,6 +183,7 @@ def _server(section: Section) -> ServerConfig:
     flags = {key: section.flag(key) for key in ("per_user", "enabled")}
     seconds = {key: section.number(key) for key in ("connect_timeout_s", "call_timeout_s", "total_timeout_s")}
     bounds = {key: section.integer(key) for key in ("max_concurrent", "max_answer_mb", "max_list_mb")}
+    tools, prompts = (wording_of_server(section.section(key)) for key in ("tools", "prompts"))
     section.finish(hints=_SERVER_HINTS)
     call_timeout_s = _or(seconds["call_timeout_s"], base.call_timeout_s)
     server = section.build(
@@ -220,6 +208,8 @@ def _server(section: Section) -> ServerConfig:
         max_concurrent=_or(bounds["max_concurrent"], base.max_concurrent),
         max_answer_mb=_or(bounds["max_answer_mb"], base.max_answer_mb),
         max_list_mb=_or(bounds["max_list_mb"], base.max_list_mb),
+        tools=tools,
+        prompts=prompts,
         sensitive=section.expander.drain(),
     )
     if server.python is not None and server.enabled:  # imported now, while the line to correct is known
@@ -254,69 +244,6 @@ def _auth(section: Section | None) -> Auth:
             raise section.error(f"{section.place}.type {what}: write none, bearer or headers.", "type")
     section.finish()
     return auth
-
-
-def _portals(top: Section, known: list[str]) -> tuple[PortalConfig, ...]:
-    lines: dict[str, int] = {}
-    portals: list[PortalConfig] = []
-    for section in top.sections("portals"):
-        portal_id = section.text("id")
-        if portal_id is None:
-            raise section.error(f'{section.place} needs an id, for instance "id: default".')
-        servers = _portal_servers(section, normal_id(portal_id), known)
-        code_mode = cast("CodeMode", _or(section.text("code_mode"), "opt_in"))
-        hostname = section.text("hostname")
-        section.finish()
-        portal = section.build(
-            PortalConfig, id=normal_id(portal_id), servers=servers, code_mode=code_mode, hostname=hostname
-        )
-        if portal.id in lines:
-            message = f'portal id "{portal.id}" is used twice (first on line {lines[portal.id]}): rename one.'
-            raise section.error(message, "id")
-        lines[portal.id] = section.line_of("id")
-        portals.append(portal)
-    return tuple(portals)
-
-
-def _portal_servers(section: Section, portal_id: str, known: list[str]) -> tuple[PortalServer, ...]:
-    found = section.take("servers")
-    if found is None:
-        return tuple(PortalServer(id=server_id) for server_id in known)
-    if not isinstance(found.value, list):
-        message = f"{section.path_of('servers')} must be a list of server ids, not {found.kind}."
-        raise section.error(message, "servers")
-    servers: list[PortalServer] = []
-    for index, item in enumerate(found.value):
-        if isinstance(item.value, dict):
-            place = section.path_of(f"servers[{index}]")
-            server = _portal_server(Section(node=item, file=section.file, expander=section.expander, place=place))
-        else:
-            server = PortalServer(id=normal_id(section.text_of(item, f"servers[{index}]")))
-        if server.id not in known:
-            message = unknown_server(server.id, known, portal_id=portal_id)
-            raise ConfigError(message, file=section.file, line=item.line, key=section.path_of("servers"))
-        servers.append(server)
-    return tuple(servers)
-
-
-def _portal_server(section: Section) -> PortalServer:
-    server_id = section.text("id")
-    if server_id is None:
-        raise section.error(f"{section.place} needs the id of a server.")
-    tools = section.section("tools")
-    deny: tuple[str, ...] = ()
-    if tools is not None:
-        deny = tools.texts("deny")
-        _refuse_later(tools, _LATER_IN_TOOLS)
-        tools.finish()
-    section.finish()
-    return PortalServer(id=normal_id(server_id), deny=deny)
-
-
-def _refuse_later(section: Section, keys: Mapping[str, str]) -> None:
-    for key, advice in keys.items():
-        if key in section.fields:
-            raise section.error(f"{section.path_of(key)} is not available in this version: {advice}", key)
 
 
 def _or(value: T | None, default: T) -> T:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 from urllib.parse import parse_qsl, urlsplit
 
+from portal._curation import Wording
 from portal._errors import ConfigError
 from portal._secret import Secret
 from portal._suggestion import listing
@@ -131,6 +132,8 @@ class ServerConfig:
     command and its arguments are not in the ``repr``: they may carry a key. ``sensitive`` holds what was expanded into
     them. ``session`` is ``None`` for the default, which follows from the transport and from what a client can do.
 
+    ``tools`` and ``prompts`` hold aliases and descriptions in every portal that says nothing else.
+
     ``call_timeout_s`` is how long a call may be silent, ``total_timeout_s`` how long it may take, both without the time
     that a person is asked; ``max_concurrent`` counts exchanges, and answers above ``max_answer_mb`` and lists above
     ``max_list_mb`` (mebibytes) are refused before they are parsed.
@@ -155,6 +158,8 @@ class ServerConfig:
     max_concurrent: int = MAX_CONCURRENT
     max_answer_mb: int = MAX_ANSWER_MB
     max_list_mb: int = MAX_LIST_MB
+    tools: Wording = field(default_factory=Wording)
+    prompts: Wording = field(default_factory=Wording)
     sensitive: tuple[Secret, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:

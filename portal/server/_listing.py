@@ -53,8 +53,11 @@ class Listing:
         for server in portal.servers:
             if server.id not in status:
                 continue
-            denied = frozenset(server.deny)
-            sources = tuple(tool for tool in fleet.listing(server.id).tools.values() if tool.name not in denied)
+            sources = tuple(
+                tool
+                for tool in fleet.listing(server.id).tools.values()
+                if (server.tools.permission(tool.name) or server.default) != "deny"
+            )
             known = status[server.id]
             servers[server.id] = (_offer(server.id, known.name, known.status, sources), sources)
         servers[OWN_SERVER_ID] = (_offer(OWN_SERVER_ID, OWN_SERVER_NAME, "ready", OWN_TOOLS), OWN_TOOLS)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from portal._config import RetentionConfig
+    from portal._limits_config import RetentionConfig
     from portal._store_url import StoreUrl
 
 logger = logging.getLogger("portico.store")

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from portal._config import Config, LimitsConfig, PortalConfig, PortalServer
+from portal._config import Config, PortalConfig, PortalServer
 from portal._errors import ConfigError
+from portal._limits_config import LimitsConfig
 from portal._secret import Secret
 from portal._server_config import BearerAuth, HeadersAuth, ServerConfig
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from portal._config import Config, PortalConfig, PortalServer
+from portal._curation import Rules
 from portal._errors import ConfigError
 from portal._secret import Secret
 from portal._server_config import BearerAuth, HeadersAuth, NoAuth
@@ -90,7 +91,7 @@ def test_a_server_signs_in_with_a_bearer_token_or_headers(tmp_path: Path) -> Non
 def test_a_portal_offers_the_servers_it_names_or_all(tmp_path: Path) -> None:
     config = load(tmp_path, FULL)
 
-    denied = PortalServer(id="my-files", deny=("write_file",))
+    denied = PortalServer(id="my-files", tools=Rules(deny=("write_file",)))
     assert config.portal("default") == PortalConfig(servers=(PortalServer(id="tickets"), denied), code_mode="off")
     assert [server.id for server in config.portal("all").servers] == ["my-files", "tickets", "stock"]
 
@@ -147,7 +148,6 @@ def test_what_a_variable_put_into_an_argument_counts_as_a_secret(tmp_path: Path)
     [
         ("    command: npx", "    comand: npx", 10, 'unknown key "comand" in servers[0]: did you mean "command"?'),
         ("public_url", "publik_url", 1, 'did you mean "public_url"?'),
-        ("deny: [write_file]", "denied: [write_file]", 28, 'did you mean "deny"?'),
         ("run_cpu_s", "cpu_s", 31, 'unknown key "cpu_s" in limits'),
         ("id: tickets", "id: my-files", 16, 'server id "my-files" is used twice (first on line 8)'),
         ("id: all", "id: default", 30, 'portal id "default" is used twice (first on line 27)'),
@@ -177,7 +177,7 @@ def test_what_a_variable_put_into_an_argument_counts_as_a_secret(tmp_path: Path)
         ("https://tools.example.com", "https://tools.example.com/mcp", 1, "before any path"),
         ("public_url", "store: x\npublic_url", 1, "store must be like sqlite:///portico.db or postgresql"),
         ("public_url", "retention: {logs_days: 0}\npublic_url", 1, "retention.logs_days must be between 1 and 36500"),
-        ("deny: [write_file]", "ask: [write_file]", 28, "tools.ask is not available in this version"),
+        ("deny: [write_file]", "denied: [write_file]", 28, 'did you mean "deny"?'),
         ("  - id: all", "  - name: all", 30, "needs an id"),
         ("    url: https://stock", "    headers: {}\n    url: https://stock", 23, "auth: {type: headers"),
         ("limits: {", "limits: [", 31, "not YAML"),

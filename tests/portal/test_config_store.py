@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from portal._config import Config, RetentionConfig
+from portal._config import Config
 from portal._errors import ConfigError
+from portal._limits_config import RetentionConfig
 from portal._secret import Secret
 
 SERVERS = "servers: [{id: a, command: cat}]\n"

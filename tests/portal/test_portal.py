@@ -13,7 +13,7 @@ from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import TextContent, ToolListChangedNotification
 
-from portal import Config, Portal, PortalConfig, PortalServer, Secret, ServerConfig
+from portal import Config, Portal, PortalConfig, PortalServer, Rules, Secret, ServerConfig
 from tests.portal.conftest import until
 
 if TYPE_CHECKING:
@@ -237,7 +237,7 @@ async def test_named_portals_offer_their_own_servers_and_not_the_tools_they_deny
     upstream.offer("erase")
     portals = (
         PortalConfig(servers=(PortalServer(id="a"), PortalServer(id="b"))),
-        PortalConfig(id="safe", servers=(PortalServer(id="a", deny=("erase",)),)),
+        PortalConfig(id="safe", servers=(PortalServer(id="a", tools=Rules(deny=("erase",))),)),
     )
     async with serving(upstream) as url:
         servers = (ServerConfig(id="a", url=url), ServerConfig(id="b", url=url))
