@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -36,10 +36,14 @@ CLOSE_S: Final = 8.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who a call is made for: a user, and the client session, where the client's protocol version has sessions."""
+    """Who a call is made for: a user, and the client session, where the client's protocol version has sessions.
+
+    ``capabilities`` is what the client declared (MCP, ``ClientCapabilities``).
+    """
 
     user: str
     client: str | None = None
+    capabilities: Mapping[str, JsonValue] = field(default_factory=dict, compare=False)
 
 
 class Fleet:
