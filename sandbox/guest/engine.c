@@ -137,6 +137,32 @@ const char *engine_function_source(JSValueConst function, size_t *length)
     return b->source;
 }
 
+/* A value that is immortal is never counted, and so never written to by being used; the cycle collector neither visits
+   it nor takes it from what it refers to. build.py has the counting. */
+void engine_seal(JSRuntime *rt)
+{
+    struct list_head *el, *next;
+    JS_RunGC(rt);
+    list_for_each_safe(el, next, &rt->gc_obj_list) {
+        JS_REF_COUNT(list_entry(el, JSGCObjectHeader, link)) = REF_COUNT_IMMORTAL;
+        init_list_head(el); /* a shape that is replaced by a larger one leaves its list */
+    }
+    init_list_head(&rt->gc_obj_list);
+    for (int i = 0; i < JS_ARENA_BLOCK_SIZE_COUNT; i++) {
+        list_for_each_safe(el, next, &rt->arena_state.arena_list[i]) {
+            JSArena *arena = list_entry(el, JSArena, link);
+            for (int k = 0; k < arena->n_blocks; k++) /* strings too; in a block without a count, the field is unused */
+                ((JSMallocBlockHeader *)arena_get_block(arena, k, arena_block_sizes[i]))->ref_count =
+                    REF_COUNT_IMMORTAL;
+            arena->n_used_blocks++; /* one that is never freed, so that the arena is not either */
+            init_list_head(&arena->link);
+            init_list_head(&arena->free_link);
+        }
+        init_list_head(&rt->arena_state.arena_list[i]);
+        init_list_head(&rt->arena_state.free_arena_list[i]);
+    }
+}
+
 JSValue engine_compile(JSContext *ctx, const char *source, size_t length, int first_line, int flags)
 {
     return JS_EvalInternal(ctx, ctx->global_obj, source, length, PROGRAM_NAME, first_line,

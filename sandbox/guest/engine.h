@@ -4,7 +4,7 @@
    running a line of guest code: a program may replace `Error.prepareStackTrace`,
    `Promise.prototype.then` or `JSON` and these answers stay the same. They live in
    one translation unit with quickjs.c (engine.c), because the structures are
-   private to it. (build.py makes two changes to quickjs.c, and says why.)
+   private to it. (build.py makes four changes to quickjs.c, and says why.)
 
    Ownership: as in quickjs.h. A `JSValue` returned is the caller's to free, a
    `JSValueConst` taken is borrowed; a view borrows from the value it was made of. */
@@ -57,6 +57,9 @@ bool engine_reports_full_memory(JSRuntime *rt);
 
 /* The source text of a function written in JavaScript, borrowed; NULL for any other. */
 const char *engine_function_source(JSValueConst function, size_t *length);
+
+/* At the end of the build: all that lives now lives for ever, and nothing that a run makes goes between it. */
+void engine_seal(JSRuntime *rt);
 
 /* Compile only. `first_line` may be 0, so that a line put before the source does not count. */
 JSValue engine_compile(JSContext *ctx, const char *source, size_t length, int first_line, int flags);

@@ -11,7 +11,9 @@
                free: next and previous block of its list, ..., and in the last word its own size again, by which the
                block after it finds its header
 
-   The heap ends in a header of size 0 that is in use, so that every block has one after it. */
+   The heap ends in a header of size 0 that is in use, so that every block has one after it. What lies beyond is not
+   in any list: a block is made there when no list has one, and the last block goes back there when it is freed. New
+   blocks therefore lie side by side, on as few pages as they fit. */
 typedef struct Block {
     uint32_t header;
     struct Block *next; /* from here on only in free blocks */
@@ -30,6 +32,7 @@ enum {
     LEVELS = 26,             /* 128 << 25 is 4 GiB */
     WASM_PAGE = 65536,
     GROW_BYTES = 1 << 20,    /* memory.grow costs microseconds, and pages that nobody touches cost nothing */
+    SEAL_PAGE = 4096,        /* the host's page */
 };
 static const size_t SIZE_MAX_BYTES = 1u << 31;
 
@@ -141,6 +144,29 @@ static Block *take_free(uint32_t size)
     return block;
 }
 
+/* Makes a block in use free, or part of what lies beyond the end. */
+static void release(Block *block)
+{
+    uint32_t size = size_of(block);
+    Block *following = after(block);
+    if (following->header & FREE) {
+        unlink_free(following);
+        size += HEADER + size_of(following);
+    }
+    if (block->header & BEFORE_IS_FREE) {
+        Block *earlier = before(block);
+        unlink_free(earlier);
+        size += HEADER + size_of(earlier);
+        block = earlier;
+    }
+    if (following == end) {
+        end = block;
+        end->header = 0; /* the block before it is in use: else it would have been joined */
+        return;
+    }
+    link_free(block, size);
+}
+
 /* Gives back what a block in use has beyond this size. */
 static void trim(Block *block, uint32_t size)
 {
@@ -149,14 +175,8 @@ static void trim(Block *block, uint32_t size)
         return;
     block->header = size | (block->header & BEFORE_IS_FREE);
     Block *spare = after(block);
-    spare->header = 0;
-    uint32_t spare_size = rest - HEADER;
-    Block *following = (Block *)((uint8_t *)spare + HEADER + spare_size);
-    if (following->header & FREE) {
-        unlink_free(following);
-        spare_size += HEADER + size_of(following);
-    }
-    link_free(spare, spare_size);
+    spare->header = rest - HEADER;
+    release(spare);
 }
 
 /* ---- linear memory ----------------------------------------------------------------------------------------------- */
@@ -171,31 +191,30 @@ static uintptr_t memory_limit(void)
     return (uintptr_t)__builtin_wasm_memory_size(0) * WASM_PAGE;
 }
 
-/* Makes a free block of at least this size at the end of the heap. */
-static bool grow(uint32_t size)
+/* Moves the end of the heap up; false when there is no memory. */
+static bool extend(uint32_t bytes)
+{
+    uintptr_t room = memory_limit() - (uintptr_t)end - HEADER;
+    size_t missing = bytes > room ? bytes - room : 0;
+    if (missing && !(missing <= GROW_BYTES && grow_pages(GROW_BYTES)) && !grow_pages(missing))
+        return false;
+    end = (Block *)((uint8_t *)end + bytes);
+    end->header = 0;
+    return true;
+}
+
+/* A block in use at the end of the heap, or NULL. */
+static Block *take_end(uint32_t size)
 {
     if (!end) {
         end = (Block *)(((uintptr_t)&__heap_base + 7) / 8 * 8 + HEADER);
         end->header = 0;
     }
-    size_t room = memory_limit() - (uintptr_t)end - HEADER; /* none but the first time */
-    size_t tail = end->header & BEFORE_IS_FREE ? HEADER + size_of(before(end)) : 0;
-    size_t missing = size + HEADER > room + tail ? size + HEADER - room - tail : 0;
-    if ((missing || room < HEADER + PAYLOAD_MIN) && !(missing <= GROW_BYTES && grow_pages(GROW_BYTES)) &&
-        !grow_pages(missing))
-        return false;
     Block *block = end;
-    uint32_t gained = (uint32_t)(memory_limit() - (uintptr_t)block - 2 * HEADER);
-    block->header = gained | (block->header & BEFORE_IS_FREE);
-    end = after(block);
-    end->header = 0;
-    if (block->header & BEFORE_IS_FREE) {
-        block = before(block);
-        unlink_free(block);
-        gained += HEADER + size_of(block);
-    }
-    link_free(block, gained);
-    return true;
+    if (!extend(HEADER + size))
+        return NULL;
+    block->header = size;
+    return block;
 }
 
 /* ---- the interface ----------------------------------------------------------------------------------------------- */
@@ -212,36 +231,17 @@ void *heap_alloc(size_t size)
         return NULL;
     uint32_t wanted = payload_size(size);
     Block *block = take_free(wanted);
-    if (!block) {
-        /* Larger than asked for, so that it lies in a list whose every block is large enough. */
-        if (!grow(wanted + wanted / LISTS + 8))
-            return NULL;
-        block = take_free(wanted);
-        if (!block)
-            return NULL;
-    }
-    trim(block, wanted);
-    return payload_of(block);
+    if (block)
+        trim(block, wanted);
+    else
+        block = take_end(wanted);
+    return block ? payload_of(block) : NULL;
 }
 
 void heap_free(void *payload)
 {
-    if (!payload)
-        return;
-    Block *block = block_of(payload);
-    uint32_t size = size_of(block);
-    Block *following = after(block);
-    if (following->header & FREE) {
-        unlink_free(following);
-        size += HEADER + size_of(following);
-    }
-    if (block->header & BEFORE_IS_FREE) {
-        Block *earlier = before(block);
-        unlink_free(earlier);
-        size += HEADER + size_of(earlier);
-        block = earlier;
-    }
-    link_free(block, size);
+    if (payload)
+        release(block_of(payload));
 }
 
 void *heap_resize(void *payload, size_t size)
@@ -254,6 +254,10 @@ void *heap_resize(void *payload, size_t size)
     uint32_t wanted = payload_size(size), have = size_of(block);
     if (wanted > have) {
         Block *following = after(block);
+        if (following == end && extend(wanted - have)) {
+            block->header = wanted | (block->header & BEFORE_IS_FREE);
+            return payload;
+        }
         if (!(following->header & FREE) || have + HEADER + size_of(following) < wanted) {
             void *moved = heap_alloc(size);
             if (!moved)
@@ -267,6 +271,22 @@ void *heap_resize(void *payload, size_t size)
     }
     trim(block, wanted);
     return payload;
+}
+
+void heap_seal(void)
+{
+    for (uint32_t level = 0; level < LEVELS; level++) {
+        for (uint32_t list = 0; list < LISTS; list++) {
+            while (lists[level][list]) {
+                Block *hole = lists[level][list];
+                unlink_free(hole); /* in use from now on, by nobody */
+                memset(payload_of(hole), 0, size_of(hole));
+            }
+        }
+    }
+    uintptr_t page = ((uintptr_t)end + PAYLOAD_MIN + SEAL_PAGE - 1) / SEAL_PAGE * SEAL_PAGE;
+    take_end(page - (uintptr_t)end);
+    memset((uint8_t *)end + HEADER, 0, memory_limit() - (uintptr_t)end - HEADER);
 }
 
 size_t heap_size_of(const void *payload)

@@ -20,7 +20,7 @@ _CUSTOM, _IMPORT, _MEMORY, _GLOBAL, _EXPORT, _START, _DATA, _DATA_COUNT = 0, 2, 
 _I32, _MUTABLE, _I32_CONST, _END = 0x7F, 1, 0x41, 0x0B
 _WASM_PAGE = 64 * 1024
 _GRAIN = 4096  # the host's page: memory is shared, copied and counted by it
-_BUILD_ONLY = {"_initialize", "portico_init", "portico_prelude"}
+_BUILD_ONLY = {"_initialize", "portico_init", "portico_prelude", "portico_seal"}
 INPUTS_SECTION = "portico.inputs"
 
 
@@ -87,6 +87,7 @@ def _initialise(bare: bytes, prelude: Sequence[tuple[str, str]], *, stack_top: i
         memory.write(store, text, address)
         if call("portico_prelude", len(text)) != 0:
             raise GuestBuildError(f"{name} failed: {_last_record(memory, store, call('portico_control') or 0)}")
+    call("portico_seal")
     image = memory.read(store, 0, memory.data_len(store))
     image[:stack_top] = bytes(stack_top)  # what the calls above left on their stack
     return image
