@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _MADV_POPULATE_WRITE = 23  # madvise(2), Linux 5.14; an older kernel refuses it, and the pages are mapped when written
 _BRIDGED_PAGES = 4  # one call for pages this near each other costs less than two
+_STOCK = 4  # as many as a burst starts at once in one worker; each is about 300 KiB of memory
 
 
 class ReadyIsolate(Isolate):
@@ -50,37 +51,39 @@ class ReadyIsolate(Isolate):
 
 
 class Spare:
-    """At most one isolate in waiting, for the memory limit that was asked for last."""
+    """A few isolates in waiting, for the memory limit that was asked for last."""
 
-    def __init__(self, module: GuestModule, pages: list[int]) -> None:
+    def __init__(self, module: GuestModule, pages: list[int], *, memory_bytes: int) -> None:
         self._module = module
         self._ranges = ranges_of(pages)
-        self._isolate: ReadyIsolate | None = None
-        self._memory_bytes = 0
+        self._isolates: list[Isolate] = []
+        self._memory_bytes = memory_bytes
 
     @property
     def is_wanted(self) -> bool:
-        """Whether there is none, and a run has been there to say what it should be like."""
-        return self._isolate is None and self._memory_bytes > 0
+        """Whether one more should wait."""
+        return len(self._isolates) < _STOCK and self._memory_bytes > 0
 
     def make(self) -> None:
         """Make one. Raises ``wasmtime.WasmtimeError`` when there is no memory for it."""
-        self._isolate = ReadyIsolate(self._module, memory_bytes=self._memory_bytes)
-        self._isolate.map_pages(self._ranges)
+        self._isolates.append(self._new())
 
     def forget(self) -> None:
         """Want none until the next run has asked."""
         self._memory_bytes = 0
 
     def take(self, memory_bytes: int) -> Isolate:
-        """Return the one in waiting if it fits, or a new one. Raises as ``make`` does."""
-        spare, self._isolate = self._isolate, None
-        if spare is not None:
-            if memory_bytes == self._memory_bytes:
-                return spare
-            spare.close()
-        self._memory_bytes = memory_bytes
-        return Isolate(self._module, memory_bytes=memory_bytes)
+        """Return one in waiting if it fits, or a new one. Raises as ``make`` does."""
+        if memory_bytes != self._memory_bytes:
+            while self._isolates:
+                self._isolates.pop().close()
+            self._memory_bytes = memory_bytes
+        return self._isolates.pop() if self._isolates else self._new()
+
+    def _new(self) -> Isolate:
+        isolate = ReadyIsolate(self._module, memory_bytes=self._memory_bytes)
+        isolate.map_pages(self._ranges)  # at once, also for a run that waits for it: half of what the faults would cost
+        return isolate
 
 
 def ranges_of(pages: list[int]) -> list[tuple[int, int]]:

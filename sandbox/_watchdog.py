@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LOST_CONTROL = 70  # exit status; EX_SOFTWARE of sysexits.h
 _LOOK_EVERY_S = 0.010  # the most by which a limit is overrun before the flag is set
+_AWAKE_S = 1.0  # how long it goes on looking while there is no turn: to be woken costs more than a look
 _TICK_EVERY_S = 0.050  # a turn that lasts this long is one to keep new runs away from
 _EPOCH_AFTER_S = 0.100  # the flag was seen within 15 ms in every loop that polls it
 # Processor time, because on a busy machine the turn may not have had any to see the epoch in; together with the flag's
@@ -92,19 +93,27 @@ class Watchdog:
 
     def _watch(self) -> None:
         quiet_since = time.monotonic()
+        seen: _Watched | None = None
         while True:
             self._is_awake.wait()
             turn = self._turn
-            if turn is not None:
-                self._look_at(turn)
-                quiet_since = time.monotonic()
-            elif time.monotonic() - quiet_since > 1.0:
+            if turn is None and time.monotonic() - quiet_since > _AWAKE_S:
                 self._is_awake.clear()
                 if self._turn is None:  # else a turn began just before the flag was cleared
                     continue
                 self._is_awake.set()
+            elif turn is not None and turn is seen:
+                self._look_at(turn)
             else:
-                time.sleep(_LOOK_EVERY_S)
+                # Short turns are left alone: waiting for the socket beside each of them would wake this thread for
+                # every frame, and have it fight for the interpreter with the thread of the runs.
+                time.sleep(_LOOK_EVERY_S if turn is None else min(_LOOK_EVERY_S, self._left_s(turn)))
+            if turn is not None:
+                quiet_since = time.monotonic()
+            seen = turn
+
+    def _left_s(self, turn: _Watched) -> float:
+        return max(0, turn.cpu_limit_ns - (time.clock_gettime_ns(self._cpu_clock) - turn.cpu_start_ns)) / 1e9
 
     def _look_at(self, turn: _Watched) -> None:
         cpu_ns = time.clock_gettime_ns(self._cpu_clock) - turn.cpu_start_ns

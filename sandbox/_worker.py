@@ -26,7 +26,7 @@ from sandbox._errors import ProtocolError
 from sandbox._frames import Cause, Kind, Tag
 from sandbox._guest import GuestModule
 from sandbox._isolate import IsolateTrap
-from sandbox._limits import Limits
+from sandbox._limits import DEFAULT_MEMORY_BYTES, Limits
 from sandbox._link import Link
 from sandbox._seal import seal_after_threads, seal_before_threads
 from sandbox._spare import ReadyIsolate, Spare
@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 
     from sandbox._isolate import Isolate, Turn
 
-_SPARE_AFTER_S = 0.001  # of nothing to do: the answer to a host call that is about to come must not wait for a spare
+# A spare is made when there is nothing to do: at once where no run waits, because the portal has just got the end of
+# one and takes as long to send the next; else after this, because the answer to a host call must not wait for a spare.
+_SPARE_AFTER_S = 0.001
 # An interrupt that the watchdog did not mean for this turn was meant for the one before: no fault of the program.
 _CAUSE_OF_TRAP = {"interrupt": Cause.WORKER, "memory": Cause.MEMORY, "stack": Cause.STACK}
 
@@ -67,7 +69,7 @@ def _prepare(link: Link, module_path: Path, data_bytes: int) -> tuple[Worker, di
     watchdog = Watchdog(link, raise_epoch=module.increment_epoch)
     watchdog.start()
     layers += seal_after_threads()
-    spare = Spare(module, _rehearse(module))
+    spare = Spare(module, _rehearse(module), memory_bytes=DEFAULT_MEMORY_BYTES)
     gc.collect()
     gc.freeze()  # nothing made so far will ever be garbage
     return Worker(link, watchdog, spare), {"layers": [asdict(layer) for layer in layers]}
@@ -127,11 +129,13 @@ class Worker:
         while True:
             wait_s = self._until_next_timer_s()
             is_spare_wanted = self._spare.is_wanted and (wait_s is None or wait_s > _SPARE_AFTER_S)
-            frame = self._link.next_frame(_SPARE_AFTER_S if is_spare_wanted else wait_s)
-            if frame is None and is_spare_wanted:
-                self._make_spare()
+            if is_spare_wanted:
+                wait_s = _SPARE_AFTER_S if self._runs else 0
+            frame = self._link.next_frame(wait_s)
             if frame is not None:
                 self._handle(*frame)
+            elif is_spare_wanted:
+                self._make_spare()
             self._wake_due_runs()
 
     def _make_spare(self) -> None:
