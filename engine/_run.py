@@ -18,6 +18,7 @@ from engine._surface import NAMESPACE, TOOL_ERROR, capabilities
 from sandbox import (
     HostError,
     Outcome,
+    Overloaded,
     ProgramError,
     ProgramFacts,
     ProgramSyntaxError,
@@ -78,16 +79,18 @@ class Run:
 
     async def execute(self, sandbox: Sandbox) -> Answer:
         """Check the program, run it to its end and write its answer; keep what a later run may ask for."""
-        facts = await sandbox.analyse(self._source, namespace=NAMESPACE)
-        findings = check_program(facts, self._catalog)
-        if findings:
-            return self._answer(refusal_text(findings), status="NotRun")
         try:
+            facts = await sandbox.analyse(self._source, namespace=NAMESPACE, owner=self.owner)
+            findings = check_program(facts, self._catalog)
+            if findings:
+                return self._answer(refusal_text(findings), status="NotRun")
             outcome = await self._execute(sandbox, self._source)
             if isinstance(outcome.error, ProgramSyntaxError) and facts.refused:
                 return self._answer(refusal_text(refused_syntax(facts)), status="NotRun")
             if isinstance(outcome.error, ProgramSyntaxError) and facts.erased is not None:
                 outcome = await self._execute(sandbox, facts.erased)
+        except Overloaded as error:
+            return self._answer(f"Not run; no tool was called.\n{error}", status=type(error).__name__)
         except HostError as error:
             logger.exception("run %s was lost", self.id)
             text = lost_text(self._host_calls.calls)
@@ -104,6 +107,7 @@ class Run:
             capabilities=capabilities(self._catalog.method_names),
             on_call=self._host_calls.answer,
             clock=clock,
+            owner=self.owner,
         )
 
     async def call(self, tool: str, arguments: JsonObject) -> Answer:

@@ -8,10 +8,11 @@ and only a failure of the sandbox itself is raised. Knows nothing of tools or of
 from __future__ import annotations
 
 from sandbox._analysis import CallSite, ProgramFacts, SourceFinding
+from sandbox._bounds import Bounds
 from sandbox._calls import HostCall, HostCallHandler, Rejection
 from sandbox._capabilities import Capabilities
 from sandbox._clock import RunClock
-from sandbox._config import SandboxConfig
+from sandbox._config import Isolation, SandboxConfig
 from sandbox._errors import (
     CallLimitExceeded,
     CpuLimitExceeded,
@@ -21,6 +22,7 @@ from sandbox._errors import (
     LimitExceeded,
     MemoryLimitExceeded,
     OutputLimitExceeded,
+    Overloaded,
     ProgramError,
     ProgramSyntaxError,
     ProtocolError,
@@ -41,6 +43,7 @@ from sandbox._seal import IsolationLayer, probe_isolation
 from sandbox._status import SandboxStatus, WorkerStatus
 
 __all__ = [
+    "Bounds",
     "CallLimitExceeded",
     "CallSite",
     "Capabilities",
@@ -49,6 +52,7 @@ __all__ = [
     "HostCall",
     "HostCallHandler",
     "HostError",
+    "Isolation",
     "IsolationLayer",
     "IsolationUnavailable",
     "JsonObject",
@@ -59,6 +63,7 @@ __all__ = [
     "MemoryLimitExceeded",
     "Outcome",
     "OutputLimitExceeded",
+    "Overloaded",
     "ProgramError",
     "ProgramFacts",
     "ProgramSyntaxError",

@@ -12,11 +12,13 @@ import anyio
 
 from sandbox import _frames as frames
 from sandbox._errors import WorkerLost
+from sandbox._fair_lock import FairLock
 from sandbox._frames import FrameError, FrameReader, Kind
 from sandbox._process import end_process, read_ready, spawn
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from sandbox._child import ChildProcess
     from sandbox._json import JsonObject, JsonValue
@@ -73,19 +75,28 @@ class ProgramFacts:
 class Analyst:
     """One process that reads programs, started when first needed and again when it was lost.
 
-    It answers one request at a time; a program that it cannot read in time has no facts.
+    It answers one request at a time, of one user after the other; a program that it cannot read in time has no facts.
     """
 
     def __init__(self) -> None:
-        self._lock = anyio.Lock()
+        self._lock = FairLock()
         self._process: ChildProcess | None = None
         self._socket: socket.socket | None = None
         self._frames = FrameReader()
         self._requests = 0
         self._kept: OrderedDict[tuple[str, str], ProgramFacts] = OrderedDict()
 
-    async def analyse(self, source: str, namespace: str) -> ProgramFacts:
-        """Return the facts of ``source``; those of a program seen before come from memory."""
+    def waiting(self, owner: str) -> int:
+        """Return how many programs of a user wait to be read."""
+        return self._lock.waiting(owner)
+
+    async def analyse(
+        self, source: str, namespace: str, *, owner: str = "", on_use: Callable[[float], None] = lambda _: None
+    ) -> ProgramFacts:
+        """Return the facts of ``source``; those of a program seen before come from memory.
+
+        ``on_use`` is told how many seconds reading it took.
+        """
         key = (source, namespace)
         if key in self._kept:
             self._kept.move_to_end(key)
@@ -94,8 +105,12 @@ class Analyst:
         if len(payload) > MOST_SOURCE_BYTES:
             return ProgramFacts()
         try:
-            async with self._lock:
-                facts = _facts(await self._ask(frames.encode_analyse(namespace.encode(), payload)))
+            async with self._lock.held_for(owner):
+                began_at = anyio.current_time()
+                try:
+                    facts = _facts(await self._ask(frames.encode_analyse(namespace.encode(), payload)))
+                finally:
+                    on_use(anyio.current_time() - began_at)
         except (WorkerLost, FrameError) as error:
             _log.warning("a program could not be read before its run: %s", error)
             return ProgramFacts()

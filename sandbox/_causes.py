@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sandbox._transcript import Transcript
 
 MEMORY_MESSAGE = "the program needed more than {max} bytes of memory; keep fewer results at a time, or less of each"
+_ALMOST = 0.95  # of its processor time: what is left over is what the watchdog measured otherwise
 STACK_MESSAGE = "calls, or the nesting of something parsed or written, went too deep; look for recursion without an end"
 
 
@@ -34,12 +35,12 @@ def error_of(cause: Cause, limits: Limits, transcript: Transcript) -> GuestError
 
 
 def _cpu(limits: Limits, transcript: Transcript) -> GuestError:
-    return CpuLimitExceeded(
-        f"the program used its {limits.cpu_s:g} s of processor time; look for a loop that does not end",
-        limit="cpu_s",
-        max=limits.cpu_s,
-        used=transcript.cpu_us / 1e6,
-    )
+    used_s = transcript.cpu_us / 1e6
+    message = f"the program used its {limits.cpu_s:g} s of processor time; look for a loop that does not end"
+    if used_s < limits.cpu_s * _ALMOST:  # its turn was stopped by the clock
+        message = f"the machine is busy, and the program computed for too long on the clock, in {used_s:.1f} s of"
+        message += " processor time; look for a loop that does not end, or compute less at a time"
+    return CpuLimitExceeded(message, limit="cpu_s", max=limits.cpu_s, used=used_s)
 
 
 def _memory(limits: Limits, _: Transcript) -> GuestError:

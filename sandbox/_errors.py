@@ -18,6 +18,7 @@
     `-- HostError                      us; raised
         |-- WorkerLost                 the process that held the run died
         |-- ProtocolError              a worker or an isolate sent what it never should
+        |-- Overloaded                 too much is going on, of this user or of all: to be sent again later
         |-- IsolationUnavailable       the operator asked for kernel isolation and this kernel gives none
         `-- SandboxClosed              used before it was opened or after it was closed
 """
@@ -151,6 +152,16 @@ class WorkerLost(HostError):
 
 class ProtocolError(HostError):
     """A worker or an isolate sent bytes that break the protocol; the run is stopped and nothing of it is used."""
+
+
+class Overloaded(HostError):
+    """The run has not begun, because of ``bound`` (a field of ``Bounds``); it may after ``retry_after_s``."""
+
+    def __init__(self, message: str, *, bound: str, max: float, retry_after_s: float) -> None:  # noqa: A002 - as above
+        super().__init__(message)
+        self.bound = bound
+        self.max = max
+        self.retry_after_s = retry_after_s
 
 
 class IsolationUnavailable(HostError):

@@ -16,6 +16,7 @@ from wasmtime import TrapCode
 
 from sandbox._errors import ProtocolError
 from sandbox._instance import Instance, Trapped
+from sandbox._limits import MEMORY_BESIDE_HEAP_BYTES
 
 if TYPE_CHECKING:
     from sandbox._guest import GuestModule
@@ -29,10 +30,6 @@ _RECORD_HEAD = struct.Struct("<IB")  # length, kind
 _CALL, _LOG, _END = b"CLE"
 _WAITING, _ENDED, _INTERRUPTED = 0, 1, 2
 _SEED_BYTES = 32
-
-# Linear memory beyond the JavaScript heap that `memory_bytes` limits: the snapshot, the stack, the allocator's losses,
-# and what crosses (an answer of 32 MiB on its way in is one copy here and one on the heap).
-MEMORY_BESIDE_HEAP_BYTES = 48 * 2**20
 
 _KINDS: dict[TrapCode, TrapKind] = {TrapCode.INTERRUPT: "interrupt", TrapCode.STACK_OVERFLOW: "stack"}
 

@@ -19,6 +19,9 @@ DEFAULT_RESULT_BYTES = 8 * 2**20  # kept on the host and cut for the answer; mus
 STACK_BYTES = 256 * 2**10  # fixed: the largest that gave a RangeError, never a trap, in each measured recursion
 MIN_MEMORY_BYTES = 2 * 2**20  # the snapshot itself needs 1.7 MiB
 MAX_MEMORY_BYTES = 1 * 2**30  # a worker's own data limit is twice this
+# Linear memory beyond the JavaScript heap that `memory_bytes` limits: the snapshot, the stack, the allocator's losses,
+# and what crosses (an answer of 32 MiB on its way in is one copy here and one on the heap).
+MEMORY_BESIDE_HEAP_BYTES = 48 * 2**20
 MAX_TEXT_BYTES = 64 * 2**20  # one frame carries any of these whole
 
 

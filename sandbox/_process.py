@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import socket
+import time
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
@@ -34,11 +35,17 @@ _SOCKET_BYTES = 2**20  # asked of the kernel, which may give less: most frames t
 _START_TIMEOUT_S = 60.0  # it takes 0.2 s; a machine that starts many things at once may need a hundred times that
 _LOOK_EVERY_S = 1.0
 _SILENT_LOOKS = 5  # a worker inside a turn sends a tick every 50 ms; counted in looks, so that a suspend does not count
+_MOVING_S = 0.030  # a worker that has ended a turn so lately is taken to end the next soon; a tick says otherwise
 _GOODBYE_S = 1.0
 
 
 class RunSink(Protocol):
     """What a worker's frames are handed to."""
+
+    @property
+    def waits_for_turn(self) -> bool:
+        """Whether it can go on only by a turn of its worker."""
+        ...
 
     def deliver(self, report: frames.Report) -> None:
         """Take what a turn handed over."""
@@ -58,14 +65,16 @@ class WorkerProcess:
         on_change: Callable[[], None],
     ) -> None:
         self.layers = layers
-        self.is_in_long_turn = False
+        self.long_run: int | None = None  # the run that has been inside one turn for long
         self.is_lost = False
+        self.is_retired = False
         self.is_reserved = False  # for a run that is about to begin
         self._process = process
         self._socket = connection
         self._on_change = on_change
         self._runs: dict[int, RunSink] = {}
         self._unanswered = 0
+        self._answered_at = 0.0
         self._was_heard = True
         self._frames = FrameReader()
         self._ended = anyio.Event()
@@ -94,9 +103,25 @@ class WorkerProcess:
         return len(self._runs)
 
     @property
+    def is_in_long_turn(self) -> bool:
+        """Whether it has been inside one turn for long."""
+        return self.long_run is not None
+
+    @property
     def is_free(self) -> bool:
         """Whether it waits for a turn to do."""
-        return not (self._unanswered or self.is_reserved or self.is_in_long_turn or self.is_lost)
+        return not (self._unanswered or self.is_reserved or self.long_run is not None or self.is_lost)
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether what is sent to it is soon begun: it does one short turn after the other."""
+        is_open = not (self.is_reserved or self.long_run is not None or self.is_lost)
+        return is_open and time.monotonic() - self._answered_at < _MOVING_S
+
+    def owes_turn(self, run: int) -> bool:
+        """Whether a run that it holds waits for a turn of its own."""
+        sink = self._runs.get(run)
+        return sink is not None and sink.waits_for_turn
 
     def begin(self, run: int, sink: RunSink, frame: bytes) -> None:
         """Send the ``START`` frame of a run; its reports go to ``sink`` from now on."""
@@ -142,8 +167,9 @@ class WorkerProcess:
 
     def retire(self) -> None:
         """Ask the process to end; ``serve`` returns when it has."""
-        self.is_lost = True
-        self._socket.shutdown(socket.SHUT_RDWR)
+        if not self.is_lost:
+            self.is_lost = self.is_retired = True
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     async def aclose(self) -> None:
         """Close the socket, which ends the process, and see that it is gone."""
@@ -212,7 +238,7 @@ class WorkerProcess:
     def _take(self, kind: int, run: int, payload: bytes) -> None:
         if kind == Kind.TICK:
             frames.decode_tick(payload)
-            self.is_in_long_turn = True
+            self.long_run = run
             self._on_change()
             return
         if kind == Kind.TURN:
@@ -221,15 +247,16 @@ class WorkerProcess:
             report = frames.decode_failed(payload)
         else:
             raise FrameError(f"unexpected kind {kind}")
-        was_free = self.is_free
+        was_free, was_long = self.is_free, report.is_last and self.long_run is not None
         if report.is_last:
-            self.is_in_long_turn = False
+            self.long_run = None
+            self._answered_at = time.monotonic()
             if report.is_answer:
                 self._unanswered = max(0, self._unanswered - 1)
         sink = self._runs.get(run)
         if sink is not None:
             sink.deliver(report)
-        if self.is_free and not was_free:
+        if (self.is_free and not was_free) or was_long:
             self._on_change()
 
     async def _listen_for_life(self) -> None:
@@ -241,6 +268,20 @@ class WorkerProcess:
             self._was_heard = False
         _log.error("worker %d does not answer and is killed", self.pid)
         self._process.kill()
+
+
+class ExecutedWorkers:
+    """Starts each worker as a program of its own."""
+
+    def __init__(self, *, module_path: Path, data_bytes: int) -> None:
+        self._module_path = module_path
+        self._data_bytes = data_bytes
+
+    async def start(self, on_change: Callable[[], None]) -> WorkerProcess:
+        """Start one and wait until it is sealed and ready. Raises ``WorkerLost`` when it does not get there."""
+        return await WorkerProcess.start(
+            module_path=self._module_path, data_bytes=self._data_bytes, on_change=on_change
+        )
 
 
 async def compile_guest(cache_dir: Path) -> Path:

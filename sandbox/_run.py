@@ -56,6 +56,11 @@ class Run:
         self._owes_answer = False
         self._is_over = False
 
+    @property
+    def waits_for_turn(self) -> bool:
+        """Whether it can go on only by a turn of its worker: for an answer, or for a timer."""
+        return self._owes_answer or not self._open_calls
+
     def deliver(self, report: frames.Report) -> None:
         """Take what a turn handed over."""
         self._put(report)

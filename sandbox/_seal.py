@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandbox import _landlock, _seccomp
+from sandbox._errors import IsolationUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 LANDLOCK = "landlock"
 SECCOMP = "seccomp"
@@ -58,6 +59,14 @@ def seal_before_threads(*, data_bytes: int) -> list[IsolationLayer]:
 def seal_after_threads() -> list[IsolationLayer]:
     """Apply the layers that cover every thread there is. No thread or process can be started afterwards."""
     return [_layer(SECCOMP, "an allow-list of system calls: no open, connect, exec, clone or new code", _filter_calls)]
+
+
+def check_isolation(layers: Iterable[IsolationLayer], *, is_required: bool) -> None:
+    """Raise ``IsolationUnavailable`` when isolation is required and no layer of these confines a process."""
+    confining = [layer for layer in layers if layer.name in CONFINING_LAYERS]
+    if is_required and not any(layer.is_active for layer in confining):
+        why = "; ".join(f"{layer.name} is {layer.detail}" for layer in confining)
+        raise IsolationUnavailable(f"isolation is required, and this kernel gives workers none: {why}")
 
 
 def bootstrap(entry: str, *arguments: str, packages: str | None = None) -> list[str]:

@@ -27,6 +27,9 @@ _EPOCH_AFTER_S = 0.100  # the flag was seen within 15 ms in every loop that poll
 # Processor time, because on a busy machine the turn may not have had any to see the epoch in; together with the flag's
 # time it leaves the portal time to answer within a second of the limit. The other is for a turn that takes none at all.
 _EXIT_AFTER_CPU_S, _EXIT_AFTER_S = 0.500, 10.0
+# A turn may take this much longer on the clock than the processor time it has left: on a machine so busy that it gets
+# no more than that, it is stopped as if it had used it, well before a client has given up.
+_CLOCK_FACTOR, _CLOCK_MARGIN_S = 2.0, 5.0
 
 
 class Interruptible(Protocol):
@@ -43,6 +46,7 @@ class _Watched:
         "cause",
         "cpu_limit_ns",
         "cpu_start_ns",
+        "ends_at",
         "interrupted_at",
         "interrupted_cpu_us",
         "isolate",
@@ -50,12 +54,15 @@ class _Watched:
         "ticked_at",
     )
 
-    def __init__(self, run: int, isolate: Interruptible, *, cpu_start_ns: int, cpu_limit_ns: int) -> None:
+    def __init__(
+        self, run: int, isolate: Interruptible, *, cpu_start_ns: int, cpu_limit_ns: int, clock_limit_s: float
+    ) -> None:
         self.run = run
         self.isolate = isolate
         self.cpu_start_ns = cpu_start_ns
         self.cpu_limit_ns = cpu_limit_ns
         self.ticked_at = time.monotonic()
+        self.ends_at = self.ticked_at + clock_limit_s
         self.interrupted_at: float | None = None
         self.interrupted_cpu_us = 0
         self.cause: Cause | None = None
@@ -79,7 +86,13 @@ class Watchdog:
     def enter(self, run: int, isolate: Interruptible, *, cpu_used_us: int, cpu_limit_us: int) -> None:
         """Watch a turn of ``run`` from now on."""
         cpu_start_ns = time.clock_gettime_ns(self._cpu_clock) - cpu_used_us * 1_000
-        turn = _Watched(run, isolate, cpu_start_ns=cpu_start_ns, cpu_limit_ns=cpu_limit_us * 1_000)
+        turn = _Watched(
+            run,
+            isolate,
+            cpu_start_ns=cpu_start_ns,
+            cpu_limit_ns=cpu_limit_us * 1_000,
+            clock_limit_s=_CLOCK_FACTOR * (cpu_limit_us - cpu_used_us) / 1e6 + _CLOCK_MARGIN_S,
+        )
         with self._turns:
             self._turn = turn
         if not self._is_awake.is_set():
@@ -117,7 +130,7 @@ class Watchdog:
 
     def _look_at(self, turn: _Watched) -> None:
         cpu_ns = time.clock_gettime_ns(self._cpu_clock) - turn.cpu_start_ns
-        left_s = (turn.cpu_limit_ns - cpu_ns) / 1e9
+        left_s = min((turn.cpu_limit_ns - cpu_ns) / 1e9, turn.ends_at - time.monotonic())
         with self._turns:
             if turn is self._turn:
                 self._act_on(turn, left_s=left_s, cpu_us=cpu_ns // 1_000)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox._isolate import MEMORY_BESIDE_HEAP_BYTES, IsolateTrap
+from sandbox._isolate import IsolateTrap
+from sandbox._limits import MEMORY_BESIDE_HEAP_BYTES
 from tests.sandbox._isolates import CLOCK_US, SEED, echo, make_setup
 
 if TYPE_CHECKING:
