@@ -1,64 +1,65 @@
-"""Opening a session with an upstream: which transport, which credential, which era, and why it failed."""
+"""Opening a session with an upstream: which transport, which era, and why it failed."""
 
 from __future__ import annotations
 
 import logging
 import math
-from contextlib import asynccontextmanager
-from http import HTTPStatus
+from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import count
 from typing import TYPE_CHECKING, Final, Literal
-from urllib.parse import urlsplit
 
 import anyio
-import httpx2
-from mcp import Client, MCPError
-from mcp.client.sse import sse_client
-from mcp.client.streamable_http import streamable_http_client
-from mcp_types import Implementation, ToolListChangedNotification
-from pydantic import ValidationError
+from yarl import URL
 
 from portal._errors import ConfigError, UpstreamFailure, UpstreamUnavailable
 from portal._python_provider import load_provider
-from portal._version import VERSION
-from portal.upstream._http import MAX_MESSAGE_BYTES, Exchange, http_client
-from portal.upstream._session import Loss, UpstreamSession
-from portal.upstream._stdio import ChildOutcome, stdio_transport
+from portal.upstream._background import Background
+from portal.upstream._channel import Loss, SessionLost
+from portal.upstream._failures import NOT_STREAMABLE, TransportFailure
+from portal.upstream._http import HttpClient
+from portal.upstream._http_sse import sse_channel
+from portal.upstream._inbound import Inbound
+from portal.upstream._negotiation import Agreed, negotiate
+from portal.upstream._session import UpstreamSession
+from portal.upstream._stdio import ChildOutcome, stdio_channel
+from portal.upstream._streamable import StreamableChannel
+from portal.wire import RpcError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-    from contextlib import AbstractAsyncContextManager
-    from contextvars import Context
-    from types import TracebackType
-    from typing import Self
+    from collections.abc import AsyncIterator, Callable, Mapping
 
-    from mcp.client._transport import ReadStream, TransportStreams
-    from mcp.client.session import IncomingMessage
     from mcp.server import Server
-    from mcp.shared.message import SessionMessage
 
     from portal._server_config import ServerConfig
+    from portal.upstream._channel import Channel
+    from typegen import JsonObject, JsonValue
 
 logger = logging.getLogger("portico.upstream")
 
-CLIENT_INFO: Final = Implementation(name="portico", version=VERSION)
-NOT_STREAMABLE: Final = frozenset({404, 405, 406})
-"""The answers of a server that speaks HTTP+SSE to a Streamable HTTP request (MCP 2025-11-25, transports)."""
+CLOSE_S: Final = 3.0
+"""How long connections may take to close."""
 
 HttpKind = Literal["http", "sse"]
 
 
 @asynccontextmanager
-async def open_session(config: ServerConfig, *, on_tools_changed: Callable[[], None]) -> AsyncIterator[UpstreamSession]:
+async def open_session(
+    config: ServerConfig,
+    *,
+    capabilities: Mapping[str, JsonValue],
+    on_notification: Callable[[str, JsonObject], None],
+) -> AsyncIterator[UpstreamSession]:
     """Open a session, in whichever protocol version the upstream speaks, and close it on leaving.
 
-    Enter and leave in one task. ``on_tools_changed`` is called when the upstream announces it by itself (the versions
-    up to 2025-11-25). Raises ``UpstreamFailure`` when no session comes about within ``connect_timeout_s``, or when the
-    one that did breaks; its message is for the operator.
+    Enter and leave in one task. ``capabilities`` are declared at a handshake: those of the one client that a session
+    is for, none for a session that is shared. ``on_notification`` gets what belongs to no request. Raises
+    ``UpstreamFailure`` when no session comes about within ``connect_timeout_s``, or when the one that did breaks; its
+    message is for the operator.
     """
-    connection = _Connection(config)
+    connection = _Connection(config, capabilities, on_notification)
     with anyio.CancelScope(deadline=anyio.current_time() + config.connect_timeout_s) as connecting:
         try:
-            async with connection.open(on_tools_changed) as session:
+            async with connection.open() as session:
                 connecting.deadline = math.inf
                 yield session
         except Exception as error:
@@ -71,48 +72,62 @@ async def open_session(config: ServerConfig, *, on_tools_changed: Callable[[], N
 class _Connection:
     """One attempt to open a session, and what became known of its transport."""
 
-    def __init__(self, config: ServerConfig) -> None:
+    def __init__(
+        self,
+        config: ServerConfig,
+        capabilities: Mapping[str, JsonValue],
+        on_notification: Callable[[str, JsonObject], None],
+    ) -> None:
         self._config = config
+        self._capabilities = capabilities
+        self._on_notification = on_notification
         self._child = ChildOutcome()
-        self._exchange: Callable[[], Exchange] = Exchange
+        self._loss = Loss()
+        self._ids = count(1)
 
     @asynccontextmanager
-    async def open(self, on_tools_changed: Callable[[], None]) -> AsyncIterator[UpstreamSession]:
-        loss = Loss()
+    async def open(self) -> AsyncIterator[UpstreamSession]:
+        async with anyio.create_task_group() as group, AsyncExitStack() as stack:
+            tasks = Background(group)
+            stack.callback(tasks.close)  # first in, last out: what closes a transport may still have to be said
+            inbound = Inbound(tasks, server_id=self._config.id, on_notification=self._on_notification)
+            channel, agreed = await self._connect(stack, inbound, tasks)
+            session = UpstreamSession(
+                channel,
+                agreed,
+                server_id=self._config.id,
+                inbound=inbound,
+                loss=self._loss,
+                tasks=tasks,
+                ids=self._ids,
+            )
+            try:
+                yield session
+            finally:
+                await channel.close()
+                tasks.close()
 
-        async def on_message(message: IncomingMessage) -> None:
-            if isinstance(message, ToolListChangedNotification):
-                on_tools_changed()
-
-        def client(server: AbstractAsyncContextManager[TransportStreams] | Server[dict[str, object]]) -> Client:
-            return Client(server, client_info=CLIENT_INFO, message_handler=on_message, cache=None)
-
-        if self._config.transport == "demo":
+    async def _connect(self, stack: AsyncExitStack, inbound: Inbound, tasks: Background) -> tuple[Channel, Agreed]:
+        config = self._config
+        channel: Channel
+        if config.transport == "demo":
             from portal.demo import build_server  # noqa: PLC0415 -- the demo is loaded only where it is used
 
-            async with client(build_server()) as opened:
-                yield UpstreamSession(opened, server_id=self._config.id, loss=loss)
-            return
-        if self._config.python is not None:
-            async with client(self._functions(self._config.python)) as opened:
-                yield UpstreamSession(opened, server_id=self._config.id, loss=loss)
-            return
-        if self._config.transport == "stdio":
-            transport = _watched(stdio_transport(self._config, self._child), loss, self._child.describe)
-            async with client(transport) as opened:
-                yield UpstreamSession(opened, server_id=self._config.id, loss=loss)
-            return
-        first, *others = _http_kinds(self._config)
-        try:
-            async with client(self._http(first, loss)) as opened:
-                others.clear()
-                yield UpstreamSession(opened, server_id=self._config.id, loss=loss)
-        except Exception:
-            if not others or self._exchange().status not in NOT_STREAMABLE:
-                raise
-        if others:
-            async with client(self._http(others[0], loss)) as opened:
-                yield UpstreamSession(opened, server_id=self._config.id, loss=loss)
+            channel = await self._in_process(stack, build_server())
+        elif config.python is not None:
+            channel = await self._in_process(stack, self._functions(config.python))
+        elif config.transport == "stdio":
+            channel = await stack.enter_async_context(
+                stdio_channel(config, self._child, inbound=inbound, loss=self._loss)
+            )
+        else:
+            return await self._connect_http(stack, inbound, tasks)
+        return channel, await self._negotiate(channel, tasks)
+
+    async def _in_process(self, stack: AsyncExitStack, server: Server[dict[str, object]]) -> Channel:
+        from portal.upstream._in_process import in_process_channel  # noqa: PLC0415 -- as the demo
+
+        return await stack.enter_async_context(in_process_channel(server))
 
     def _functions(self, path: str) -> Server[dict[str, object]]:
         from portal._python_server import build_server  # noqa: PLC0415 -- as the demo
@@ -124,76 +139,80 @@ class _Connection:
             cause = "its Python module cannot be used; the log of the portal says why"
             raise UpstreamUnavailable(cause, upstream=self._config.id, retryable=False) from error
 
-    @asynccontextmanager
-    async def _http(self, kind: HttpKind, loss: Loss) -> AsyncIterator[TransportStreams]:
-        url = self._config.url or ""
-        http, guard = http_client(self._config)
-        self._exchange = lambda: guard.last
-        if kind == "http":
-            transport = streamable_http_client(url, http_client=http, max_sse_event_size=MAX_MESSAGE_BYTES)
-            async with http, transport as streams:
-                yield streams
-            return
-        events = sse_client(url, timeout=self._config.connect_timeout_s, httpx_client_factory=lambda *_, **__: http)
-        async with _watched(events, loss, lambda: "the event stream ended") as streams:
-            yield streams
+    async def _connect_http(self, stack: AsyncExitStack, inbound: Inbound, tasks: Background) -> tuple[Channel, Agreed]:
+        """Try one kind and address after the other, going on only when one says that it is not there."""
+        http = await stack.enter_async_context(HttpClient(self._config))
+        refused: TransportFailure | None = None
+        for kind, url in http_candidates(self._config):
+            async with AsyncExitStack() as attempt:
+                channel: Channel
+                try:
+                    if kind == "http":
+                        channel = StreamableChannel(http, url, inbound=inbound, loss=self._loss, tasks=tasks)
+                    else:
+                        channel = await attempt.enter_async_context(
+                            sse_channel(
+                                http, url, inbound=inbound, loss=self._loss, tasks=tasks, server_id=self._config.id
+                            )
+                        )
+                    agreed = await self._negotiate(channel, tasks)
+                except Exception as error:
+                    failure = _leaf(error)
+                    if not isinstance(failure, TransportFailure) or failure.status not in NOT_STREAMABLE:
+                        raise
+                    refused = refused or failure
+                else:
+                    stack.push_async_exit(attempt.pop_all())
+                    return channel, agreed
+        raise refused or TransportFailure("there is nothing to try", kind="unsent")
+
+    async def _negotiate(self, channel: Channel, tasks: Background) -> Agreed:
+        return await negotiate(
+            channel, server_id=self._config.id, capabilities=self._capabilities, tasks=tasks, ids=self._ids
+        )
 
     @property
     def hint(self) -> str:
         """What the transport knows of a connection that has not come about."""
-        exchange = self._exchange()
-        if exchange.failure is not None:
-            return exchange.failure
-        if self._config.transport == "stdio" and self._child.last_lines:
-            return self._child.last_lines[-1].strip()[:300]
-        return ""
+        return self._child.last_lines[-1].strip()[:300] if self._child.last_lines else ""
 
     def explain(self, error: Exception) -> UpstreamFailure:
         """Say for the operator why a session did not come about, or broke."""
         leaf = _leaf(error)
         if isinstance(leaf, UpstreamFailure):
             return leaf
-        server, exchange = self._config.id, self._exchange()
-        if self._config.transport == "stdio" and (self._child.returncode is not None or self._child.failure):
+        server = self._config.id
+        if self._child.returncode is not None or self._child.failure:
             return UpstreamUnavailable(self._child.describe(), upstream=server)
-        if exchange.failure is not None:
-            return UpstreamUnavailable(exchange.failure, upstream=server)
-        if exchange.status is not None and exchange.status >= 400:
-            return UpstreamUnavailable(
-                _status(exchange.status), upstream=server, code=exchange.status, retryable=_may_pass(exchange.status)
-            )
         match leaf:
-            case MCPError() if "content type" in leaf.message:  # the SDK's words for a web page in the answer's place
-                cause = f"what answers there does not speak MCP ({leaf.message[:300]}): check its url"
-            case MCPError():
+            case TransportFailure():
+                return leaf.as_cause(server)
+            case RpcError():
                 cause = f"it refused the session: {leaf.message[:300]}"
-            case ValidationError() | RuntimeError() | httpx2.HTTPError():
-                cause = "what answers there does not speak MCP: check its url"
+            case SessionLost():
+                cause = "it forgot the session at once"
             case _:
+                logger.error("%s: the session broke", server, exc_info=leaf)
                 cause = f"the session broke ({type(leaf).__name__})"
         return UpstreamUnavailable(cause, upstream=server)
 
 
-def _http_kinds(config: ServerConfig) -> list[HttpKind]:
-    """Say which transports to try, in order: by its path where that is telling, Streamable HTTP first otherwise."""
+def http_candidates(config: ServerConfig) -> list[tuple[HttpKind, URL]]:
+    """Say which transports to try at which addresses, in order: the path may be telling."""
+    url = URL(config.url or "")
     if config.transport in {"http", "sse"}:
-        return ["http" if config.transport == "http" else "sse"]
-    path = urlsplit(config.url or "").path.rstrip("/")
+        return [("http" if config.transport == "http" else "sse", url)]
+    path = url.path.rstrip("/")
     if path.endswith("/mcp"):
-        return ["http"]
-    return ["sse", "http"] if path.endswith("/sse") else ["http", "sse"]
-
-
-def _status(status: int) -> str:
-    known = HTTPStatus(status).phrase if status in {item.value for item in HTTPStatus} else ""
-    what = f"HTTP {status} {known}".rstrip()
-    if status in {401, 403}:
-        return f"{what}: it refuses the credential; check auth of this server"
-    return f"{what}: no MCP endpoint at this address" if status in NOT_STREAMABLE else what
-
-
-def _may_pass(status: int) -> bool:
-    return status >= 500 or status in {408, 425, 429}
+        return [("http", url)]
+    if path.endswith("/sse"):
+        return [("sse", url)]
+    return [
+        ("http", url),
+        ("sse", url),
+        ("http", url.with_path(f"{path}/mcp", keep_query=True)),
+        ("sse", url.with_path(f"{path}/sse", keep_query=True)),
+    ]
 
 
 def _leaf(error: BaseException) -> BaseException:
@@ -202,57 +221,3 @@ def _leaf(error: BaseException) -> BaseException:
         known = [item for item in error.exceptions if isinstance(_leaf(item), UpstreamFailure)]
         error = known[0] if known else error.exceptions[0]
     return error
-
-
-@asynccontextmanager
-async def _watched(
-    transport: AbstractAsyncContextManager[TransportStreams], loss: Loss, cause: Callable[[], str]
-) -> AsyncIterator[TransportStreams]:
-    """Pass a transport through, noting when its incoming stream ends."""
-    async with transport as (incoming, outgoing):
-        yield _WatchedStream(incoming, lambda: loss.note(cause())), outgoing
-
-
-class _WatchedStream:
-    """A stream of messages that says when it has ended."""
-
-    def __init__(self, inner: ReadStream[SessionMessage | Exception], on_end: Callable[[], None]) -> None:
-        self._inner = inner
-        self._on_end = on_end
-
-    @property
-    def last_context(self) -> Context | None:
-        """The context of the newest message's sender, where the transport carries it."""
-        context: Context | None = getattr(self._inner, "last_context", None)
-        return context
-
-    async def receive(self) -> SessionMessage | Exception:
-        try:
-            return await self._inner.receive()
-        except (anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError):
-            self._on_end()
-            raise
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> SessionMessage | Exception:
-        try:
-            return await self.receive()
-        except anyio.EndOfStream:
-            raise StopAsyncIteration from None
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> bool | None:
-        await self.aclose()
-        return None

@@ -1,141 +1,256 @@
-"""The HTTP client of one upstream: its credential, its bounds, and what went wrong with each exchange.
+"""The HTTP client of one upstream: its credential, its bounds, and a name for everything that goes wrong.
 
-The SDK's transport runs all requests of a session in one task group, so that a connection that breaks under one request
-would end the others too. Here such a failure is noted and answered with a synthetic 502, which ends that request alone.
+Credentials never leave the origin they are for, nothing is read beyond its limit, and compression is neither asked for
+nor accepted, so that a limit on bytes holds for what is parsed.
 """
 
 from __future__ import annotations
 
-from contextvars import ContextVar
-from dataclasses import dataclass
+import io
+import os
+import ssl
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-import httpx2
+import aiohttp
+import truststore
+from yarl import URL
 
 from portal._server_config import BearerAuth, HeadersAuth
+from portal._version import VERSION
+from portal.upstream._failures import TransportFailure, retry_after_s, too_large
+from portal.upstream._inbound import MAX_QUESTIONS
+from portal.upstream._parsing import read_json
+from portal.wire import RpcError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import Mapping
+    from types import TracebackType
+    from typing import Self
 
     from portal._server_config import ServerConfig
+    from portal.upstream._event_stream import Event, EventReader
 
-MAX_MESSAGE_BYTES: Final = 16 * 2**20
-"""One answer or one event; twice the largest result that a run may hold."""
-POOL: Final = httpx2.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=60.0)
-"""Room for the concurrent calls of a few runs; above it requests queue."""
+SPARE_CONNECTIONS: Final = 8 + MAX_QUESTIONS
+"""Beyond those of requests that count: the stream of the session, subscriptions, answers and cancellations; and a
+request that waits for a person holds its connection while others go on."""
+KEEP_ALIVE_S: Final = 30.0
+"""Half of what common proxies keep an idle connection: one that they close under a request costs that request."""
+DNS_CACHE_S: Final = 10
+READ_BUFFER_BYTES: Final = 64 * 2**10
+MAX_ERROR_BYTES: Final = 64 * 2**10
+"""What is read of an answer that refuses, for the error that it may hold."""
+MAX_REDIRECTS: Final = 3
+LARGE_BODY_BYTES: Final = 2**20
+"""aiohttp warns of a longer body that is bytes, and takes a file."""
+
+_KEEPS_METHOD: Final = frozenset({307, 308})
+_REDIRECTS: Final = frozenset({301, 302, 303, *_KEEPS_METHOD})
+_EXPIRED, _NOT_YET, _OTHER_NAME, _OTHER_ADDRESS = 10, 9, 62, 64  # OpenSSL, X509_V_ERR_*
+_UNTRUSTED: Final = frozenset({2, 18, 19, 20, 21, 27})
 
 
-@dataclass(slots=True)
-class Exchange:
-    """What HTTP knows of one request: its status, or why there is none."""
+class HttpClient:
+    """Connections to one upstream. Enter and leave; on leaving all are closed."""
 
-    status: int | None = None
-    failure: str | None = None
-    is_timeout: bool = False
-    is_too_large: bool = False
+    def __init__(self, config: ServerConfig) -> None:
+        self.max_answer_bytes = config.max_answer_bytes
+        self.max_list_bytes = config.max_list_bytes
+        self._config = config
+        self._http: aiohttp.ClientSession | None = None
 
+    async def __aenter__(self) -> Self:
+        config = self._config
+        connector = aiohttp.TCPConnector(
+            limit=config.max_concurrent + SPARE_CONNECTIONS,
+            ttl_dns_cache=DNS_CACHE_S,
+            keepalive_timeout=KEEP_ALIVE_S,
+            ssl=_trust() if (config.url or "").startswith("https:") else True,
+        )
+        self._http = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=_headers(config),
+            skip_auto_headers=("Accept", "Content-Type"),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=config.connect_timeout_s),
+            auto_decompress=False,
+            trust_env=False,
+            read_bufsize=READ_BUFFER_BYTES,
+        )
+        return self
 
-# The SDK carries the sender's context to the task that makes the request, which is how the two meet.
-EXCHANGE: Final[ContextVar[Exchange | None]] = ContextVar("portico_exchange", default=None)
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        http, self._http = self._http, None
+        if http is not None:
+            await http.close()
 
+    async def send(
+        self, method: str, url: URL, *, headers: Mapping[str, str], body: bytes | None = None
+    ) -> aiohttp.ClientResponse:
+        """Send a request and return the answer when its head is there, whatever its status.
 
-class GuardedTransport(httpx2.AsyncBaseTransport):
-    """Sends requests through ``inner`` and keeps each one's failure to itself.
+        A redirect is followed within the origin, as long as it keeps the method. Raises ``TransportFailure``.
+        """
+        for _ in range(MAX_REDIRECTS + 1):
+            response = await self._send(method, url, headers, body)
+            if response.status not in _REDIRECTS:
+                return response
+            target = _followed(method, url, response)
+            response.close()
+            if target is None:
+                raise TransportFailure(
+                    "it redirects to another address, which is not followed: check its url",
+                    kind="status",
+                    status=response.status,
+                )
+            url = target
+        raise TransportFailure("it redirects without an end", kind="status", status=response.status)
 
-    ``last`` is the newest exchange, for what happens while a session is opened.
-    """
-
-    def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
-        self._inner = inner
-        self.last = Exchange()
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send ``request``; a failure to connect or to read becomes a 502 that holds nothing."""
-        exchange = EXCHANGE.get() or Exchange()
-        self.last = exchange
+    async def _send(
+        self, method: str, url: URL, headers: Mapping[str, str], body: bytes | None
+    ) -> aiohttp.ClientResponse:
+        if self._http is None:
+            raise TransportFailure("the session is closed", kind="unsent")
+        data = io.BytesIO(body) if body is not None and len(body) > LARGE_BODY_BYTES else body
         try:
-            response = await self._inner.handle_async_request(request)
-        except httpx2.TransportError as error:
-            exchange.failure, exchange.is_timeout = _describe(error), isinstance(error, httpx2.TimeoutException)
-            return httpx2.Response(502, request=request)
-        exchange.status = response.status_code
-        if not response.headers.get("content-type", "").lower().startswith("text/event-stream"):
-            declared = response.headers.get("content-length", "")
-            if declared.isdecimal() and int(declared) > MAX_MESSAGE_BYTES:
-                await response.aclose()
-                _note_too_large(exchange)
-                return httpx2.Response(502, request=request)
-            limit: int | None = MAX_MESSAGE_BYTES
-        else:
-            limit = None  # an event stream is long-lived; the SDK bounds each event
-        if isinstance(response.stream, httpx2.AsyncByteStream):
-            response.stream = _GuardedStream(response.stream, exchange, limit)
+            response = await self._http.request(method, url, headers=headers, data=data, allow_redirects=False)
+        except (aiohttp.ClientError, OSError, RuntimeError) as error:
+            # RuntimeError: the client was closed while this request waited for a connection.
+            raise _failure(error) from error
+        encoding = response.headers.get("Content-Encoding")
+        if encoding is not None and encoding.lower() != "identity":
+            response.close()
+            raise TransportFailure("a compressed answer, which was not asked for", kind="not_mcp")
         return response
 
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._inner.aclose()
-
-
-class _GuardedStream(httpx2.AsyncByteStream):
-    """A response body that counts, and that fails with an error which the SDK keeps to the request."""
-
-    def __init__(self, inner: httpx2.AsyncByteStream, exchange: Exchange, limit: int | None) -> None:
-        self._inner = inner
-        self._exchange = exchange
-        self._limit = limit
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        received = 0
+    async def read(self, response: aiohttp.ClientResponse, max_bytes: int, *, what: str = "an answer") -> bytes:
+        """Read the body. Raises ``TransportFailure``, before it is read where its length is declared too large."""
+        declared = response.content_length
+        if declared is not None and declared > max_bytes:
+            response.close()
+            raise too_large(max_bytes, declared_bytes=declared, what=what)
         try:
-            async for chunk in self._inner:
+            if declared is not None:
+                return await response.read()
+            chunks: list[bytes] = []
+            received = 0
+            async for chunk in response.content.iter_any():
                 received += len(chunk)
-                if self._limit is not None and received > self._limit:
-                    _note_too_large(self._exchange)
-                    raise httpx2.StreamError("the answer is too large")
-                yield chunk
-        except httpx2.TransportError as error:
-            self._exchange.failure = _describe(error)
-            self._exchange.is_timeout = isinstance(error, httpx2.TimeoutException)
-            raise httpx2.StreamError("the answer broke off") from error
+                if received > max_bytes:
+                    raise too_large(max_bytes, what=what)
+                chunks.append(chunk)
+        except (aiohttp.ClientError, OSError) as error:
+            raise _failure(error) from error
+        else:
+            return b"".join(chunks)
 
-    async def aclose(self) -> None:
-        await self._inner.aclose()
+    async def next_events(self, response: aiohttp.ClientResponse, reader: EventReader) -> list[Event] | None:
+        """Return the events that the next bytes complete, None at the end. Raises ``TransportFailure``."""
+        try:
+            chunk = await response.content.readany()
+        except (aiohttp.ClientError, OSError) as error:
+            raise _failure(error) from error
+        return reader.feed(chunk) if chunk else None
+
+    async def refusal(self, response: aiohttp.ClientResponse) -> TransportFailure:
+        """Read an answer whose status is 400 or more as the failure that it is."""
+        error: RpcError | None = None
+        try:
+            body = await self.read(response, MAX_ERROR_BYTES)
+            value = read_json(body) if body.lstrip()[:1] == b"{" else None
+            if isinstance(value, dict) and "error" in value and "jsonrpc" in value:
+                error = RpcError.of(value["error"])
+        except TransportFailure:
+            response.close()
+        return TransportFailure(
+            "",
+            kind="status",
+            status=response.status,
+            retry_after_s=retry_after_s(response.headers.get("Retry-After")),
+            error=error,
+        )
 
 
-def http_client(config: ServerConfig) -> tuple[httpx2.AsyncClient, GuardedTransport]:
-    """Make the client for one upstream, its credential in the default headers, and the transport that watches it.
+def origin_of(url: URL) -> tuple[str, str | None, int | None]:
+    """Return what a credential is for: scheme, host and port."""
+    return url.scheme, url.host, url.port
 
-    The SDK follows a redirect only within the origin (scheme, host and port), so the headers never leave it.
-    Compression is not asked for: a bound on bytes then holds for what is parsed, too.
-    """
-    headers = {"accept-encoding": "identity", "user-agent": "portico"}
+
+def _headers(config: ServerConfig) -> dict[str, str]:
+    headers = {"user-agent": f"portico/{VERSION}"}
     match config.auth:
         case BearerAuth(token=token):
             headers["authorization"] = f"Bearer {token.reveal()}"
         case HeadersAuth(headers=own):
-            headers.update({name: value.reveal() for name, value in own.items()})
+            headers |= {name.lower(): value.reveal() for name, value in own.items()}
         case _:
             pass
-    transport = GuardedTransport(httpx2.AsyncHTTPTransport(limits=POOL))
-    timeout = httpx2.Timeout(config.connect_timeout_s, read=None)  # a call's own deadline bounds the reading
-    return httpx2.AsyncClient(headers=headers, transport=transport, timeout=timeout), transport
+    return headers | {"accept-encoding": "identity"}
 
 
-def _describe(error: httpx2.TransportError) -> str:
-    """Say in a phrase what failed, for the operator."""
-    text = str(error).strip()
+@lru_cache(maxsize=1)
+def _trust() -> ssl.SSLContext:
+    """Trust what the operating system trusts, or what SSL_CERT_FILE and SSL_CERT_DIR name."""
+    return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def _followed(method: str, url: URL, response: aiohttp.ClientResponse) -> URL | None:
+    """Return where to follow a redirect: within the origin, or from http to https on the same host."""
+    location = response.headers.get("Location")
+    if not location or (method != "GET" and response.status not in _KEEPS_METHOD):
+        return None
+    try:
+        target = url.join(URL(location))
+    except ValueError:
+        return None
+    is_upgrade = (
+        (url.scheme, target.scheme) == ("http", "https")
+        and url.host == target.host
+        and url.is_default_port()
+        and target.is_default_port()
+    )
+    return target if origin_of(url) == origin_of(target) or is_upgrade else None
+
+
+def _failure(error: Exception) -> TransportFailure:
+    """Say what failed: before a request was sent, or after."""
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertificateError):
+        return TransportFailure(_connection_problem(error), kind="unsent")
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return TransportFailure("no connection in time", kind="unsent")
+    if isinstance(error, aiohttp.ClientResponseError):
+        return TransportFailure("an answer that is not HTTP", kind="not_mcp")
+    within = " within an answer" if isinstance(error, aiohttp.ClientPayloadError) else ""
+    return TransportFailure(f"the connection broke{within} ({type(error).__name__})", kind="unknown")
+
+
+def _connection_problem(error: Exception) -> str:
     match error:
-        case httpx2.ConnectTimeout():
-            return "no connection in time"
-        case httpx2.TimeoutException():
-            return "no answer in time"
-        case httpx2.ConnectError():
-            return f"no connection ({text})" if text else "no connection"
+        case aiohttp.ClientConnectorCertificateError():
+            return _certificate_problem(error.certificate_error)
+        case aiohttp.ClientConnectorSSLError():
+            return "no TLS connection: does it speak https at this address?"
+        case aiohttp.ClientConnectorDNSError():
+            return "no connection: its name is not known"
+        case aiohttp.ClientConnectorError() if error.os_error.errno:
+            return f"no connection ({os.strerror(error.os_error.errno)})"
         case _:
-            return f"the connection broke ({text})" if text else f"the connection broke ({type(error).__name__})"
+            return "no connection"
 
 
-def _note_too_large(exchange: Exchange) -> None:
-    exchange.failure = f"an answer of more than {MAX_MESSAGE_BYTES // 2**20} MiB"
-    exchange.is_too_large = True
+def _certificate_problem(error: Exception) -> str:
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        return "its certificate cannot be verified"
+    match error.verify_code:
+        case code if code == _EXPIRED:
+            return "its certificate has expired: it has to be renewed there"
+        case code if code == _NOT_YET:
+            return "its certificate is not valid yet: compare the clocks of both machines"
+        case code if code in {_OTHER_NAME, _OTHER_ADDRESS}:
+            return "its certificate is for another host: check its url"
+        case code if code in _UNTRUSTED:
+            return "its certificate comes from nobody whom this machine trusts: name its authority in SSL_CERT_FILE"
+        case _:
+            return f"its certificate cannot be verified ({error.verify_message})"

@@ -1,7 +1,7 @@
 """The stdio transport to an upstream: one child process in a process group of its own.
 
-Unlike the SDK's transport this one bounds a message before it is parsed, sends the child's standard error to the log,
-knows why the child ended, and leaves nothing of its process group behind.
+A message is bounded before it is parsed, the child's standard error goes to the log, why it ended is known, and nothing
+of its process group stays behind.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import anyio
-from anyio.streams.buffered import BufferedByteReceiveStream
-from mcp.client.stdio import get_default_environment
-from mcp.shared.message import SessionMessage
-from mcp_types import jsonrpc_message_adapter
-from pydantic import ValidationError
 
 from portal._errors import UpstreamUnavailable
+from portal.upstream._duplex import DuplexChannel
+from portal.upstream._failures import TransportFailure, too_large
+from portal.upstream._parsing import read_messages
+from portal.wire import encode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from anyio.abc import ByteReceiveStream, Process
-    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-    from mcp.client._transport import TransportStreams
 
     from portal._server_config import ServerConfig
+    from portal.upstream._channel import Loss
+    from portal.upstream._inbound import Inbound
+    from portal.wire import Message
 
 logger = logging.getLogger("portico.upstream")
 
-MAX_MESSAGE_BYTES: Final = 16 * 2**20
-"""One JSON-RPC message; twice the largest result that a run may hold."""
+INHERITED: Final = ("HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER")
+"""What a child sees of the portal's own environment, where the portal's credentials are."""
 EXIT_GRACE_S: Final = 2.0
-"""How long a child may take to end after its input closed, and again after SIGTERM, as the SDK grants it."""
-FLUSH_S: Final = 0.5
-"""How long a message that was already accepted may take to reach the child when the session closes."""
+"""How long a child may take to end after its input closed, and again after SIGTERM."""
+EXIT_WAIT_S: Final = 0.5
+"""How long the end of a child whose output has ended is waited for."""
 POLL_S: Final = 0.01
 """``Process.wait`` also waits for the pipes, which a grandchild may hold open; so the exit is polled."""
 STDERR_LINES: Final = 20
@@ -68,37 +68,50 @@ class ChildOutcome:
 
 
 @asynccontextmanager
-async def stdio_transport(config: ServerConfig, outcome: ChildOutcome) -> AsyncIterator[TransportStreams]:
-    """Start the child and yield the streams of messages from and to it; end its whole process group on leaving."""
+async def stdio_channel(
+    config: ServerConfig, outcome: ChildOutcome, *, inbound: Inbound, loss: Loss
+) -> AsyncIterator[DuplexChannel]:
+    """Start the child and yield the way to it; end its whole process group on leaving."""
     process = await _start(config)
     # No await between the start and the task group: a cancellation there would leave the child behind.
-    from_child_send, from_child = anyio.create_memory_object_stream[SessionMessage | Exception](0)
-    to_child, to_child_receive = anyio.create_memory_object_stream[SessionMessage](0)
-    flushed = anyio.Event()
+    stdin = _Stdin(process)
+    channel = DuplexChannel(stdin.send, inbound=inbound, loss=loss, server_id=config.id)
 
     async with anyio.create_task_group() as pumps:
-        pumps.start_soon(_read_messages, process, from_child_send, config.id, outcome)
-        pumps.start_soon(_write_messages, process, to_child_receive, from_child_send, flushed)
+        pumps.start_soon(_read_messages, process, channel, config, inbound, outcome)
         pumps.start_soon(_log_stderr, process, config.id, outcome)
         try:
-            yield from_child, to_child
+            yield channel
         finally:
             # Shielded, with every wait bounded: a cancelled owner must still end the child.
             with anyio.CancelScope(shield=True):
-                from_child.close()
-                to_child.close()
-                with anyio.move_on_after(FLUSH_S):
-                    await flushed.wait()
                 await _stop(process)
                 outcome.returncode = process.returncode
             pumps.cancel_scope.cancel()
-    for stream in (from_child_send, to_child_receive):
-        stream.close()
+
+
+class _Stdin:
+    """The child's standard input: one message a line, none begun before the last one is taken."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._taking = anyio.Lock()
+
+    async def send(self, message: Message) -> None:
+        line = encode(message) + b"\n"
+        stdin = self._process.stdin
+        assert stdin is not None  # noqa: S101 -- open_process was asked for pipes
+        async with self._taking:
+            try:
+                # All of it is handed over before the wait begins, so that a cancellation leaves no half of a line.
+                await stdin.send(line)
+            except (anyio.ClosedResourceError, anyio.BrokenResourceError, OSError):
+                raise TransportFailure("the process takes no more messages", kind="unsent") from None
 
 
 async def _start(config: ServerConfig) -> Process:
     command = [config.command or "", *config.args]
-    env = get_default_environment() | {name: value.reveal() for name, value in config.env.items()}
+    env = _inherited() | {name: value.reveal() for name, value in config.env.items()}
     try:
         return await anyio.open_process(command, env=env, cwd=config.cwd, start_new_session=True)
     except FileNotFoundError:
@@ -115,58 +128,54 @@ async def _start(config: ServerConfig) -> Process:
         raise UpstreamUnavailable(message, upstream=config.id) from None
 
 
+def _inherited() -> dict[str, str]:
+    # An exported shell function would be run by the child's shell.
+    return {name: os.environ[name] for name in INHERITED if not os.environ.get(name, "()").startswith("()")}
+
+
 async def _read_messages(
-    process: Process,
-    out: MemoryObjectSendStream[SessionMessage | Exception],
-    server_id: str,
-    outcome: ChildOutcome,
+    process: Process, channel: DuplexChannel, config: ServerConfig, inbound: Inbound, outcome: ChildOutcome
 ) -> None:
     """Hand over each line of standard output as a message, until it ends or a line is too long."""
     assert process.stdout is not None  # noqa: S101 -- open_process was asked for pipes
-    lines = BufferedByteReceiveStream(process.stdout)
-    async with out:
-        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-            while True:
-                try:
-                    line = await lines.receive_until(b"\n", MAX_MESSAGE_BYTES)
-                except anyio.IncompleteRead:
-                    return
-                except anyio.DelimiterNotFound:
-                    outcome.failure = f"it sent a message of more than {MAX_MESSAGE_BYTES} bytes"
-                    logger.warning("%s: %s; its session is closed", server_id, outcome.failure)
-                    return
-                if (message := _parse(line, server_id)) is not None:
-                    await out.send(message)
+    pending = bytearray()
+    with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+        async for chunk in process.stdout:
+            first, *rest = chunk.split(b"\n")
+            pending += first
+            if len(pending) > config.max_answer_bytes and len(pending) > _limit(config, inbound):
+                failure = too_large(_limit(config, inbound))
+                outcome.failure = f"it sent {failure.phrase}, which is too much"
+                logger.warning("%s: %s; its session is closed", config.id, outcome.failure)
+                channel.end(failure.phrase, too_large=True)
+                return
+            for line in rest:
+                _take(pending, channel, config.id)
+                pending = bytearray(line)
+    with anyio.move_on_after(EXIT_WAIT_S):  # its end says more than that of its output
+        await _has_ended(process, EXIT_WAIT_S)
+        await anyio.sleep(POLL_S)
+    outcome.returncode = process.returncode
+    channel.end(outcome.describe())
 
 
-def _parse(line: bytes, server_id: str) -> SessionMessage | None:
+def _limit(config: ServerConfig, inbound: Inbound) -> int:
+    """Return how long a message may be now: a list is longer than an answer, and a line does not say what it is."""
+    has_list = any(exchange.method.endswith("/list") for exchange in inbound.exchanges.values())
+    return max(config.max_list_bytes, config.max_answer_bytes) if has_list else config.max_answer_bytes
+
+
+def _take(line: bytearray, channel: DuplexChannel, server_id: str) -> None:
     if not line.strip():
-        return None
+        return
     try:
-        return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
-    except ValidationError:
+        messages = read_messages(line)
+    except TransportFailure:
         # Servers print banners on standard output; MCP forbids it, and no message is lost by going on.
         logger.warning("%s: a line on its standard output is not JSON-RPC and was ignored", server_id)
-        return None
-
-
-async def _write_messages(
-    process: Process,
-    messages: MemoryObjectReceiveStream[SessionMessage],
-    from_child: MemoryObjectSendStream[SessionMessage | Exception],
-    flushed: anyio.Event,
-) -> None:
-    assert process.stdin is not None  # noqa: S101 -- open_process was asked for pipes
-    try:
-        async with messages:
-            async for message in messages:
-                text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
-                await process.stdin.send(text.encode() + b"\n")
-    except (anyio.ClosedResourceError, anyio.BrokenResourceError, OSError):
-        # The child reads no more: end the session rather than let each request wait for its timeout.
-        await from_child.aclose()
-    finally:
-        flushed.set()
+        return
+    for message in messages:
+        channel.take(message)
 
 
 async def _log_stderr(process: Process, server_id: str, outcome: ChildOutcome) -> None:

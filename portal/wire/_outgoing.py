@@ -48,11 +48,17 @@ class Outgoing:
         return f"{self._prefix}{self._last}" if self._prefix else self._last
 
     async def request(
-        self, method: str, params: JsonObject | None, *, send: Send, request_id: RequestId | None = None
+        self,
+        method: str,
+        params: JsonObject | None,
+        *,
+        send: Send,
+        request_id: RequestId | None = None,
+        tell_cancelled: bool = True,
     ) -> JsonObject:
         """Send a request and return its result as it came. Raises ``RpcError``, and what ``fail`` was given.
 
-        When the wait is cancelled, the far side is told so.
+        When the wait is cancelled, the far side is told so if ``tell_cancelled``; ``initialize`` must not be cancelled.
         """
         key = self.new_id() if request_id is None else request_id
         waiting = self._waiting[key] = _Waiting()
@@ -60,8 +66,9 @@ class Outgoing:
             await send(request_message(key, method, params))
             await waiting.answered.wait()
         except anyio.get_cancelled_exc_class():
-            with anyio.move_on_after(_CANCEL_S, shield=True):
-                await send(notification_message("notifications/cancelled", {"requestId": key}))
+            if tell_cancelled:
+                with anyio.move_on_after(_CANCEL_S, shield=True):
+                    await send(notification_message("notifications/cancelled", {"requestId": key}))
             raise
         finally:
             del self._waiting[key]

@@ -1,0 +1,157 @@
+"""What an upstream sends of itself: questions for the client that made it ask, pings, and notifications."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+import anyio
+
+from portal._errors import ClientCannot
+from portal.wire import (
+    INTERNAL_ERROR,
+    METHOD_NOT_FOUND,
+    RpcError,
+    error_message,
+    response_message,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from portal.upstream._background import Background
+    from portal.upstream._exchange import Exchange
+    from portal.wire import Message, RequestId
+    from typegen import JsonObject
+
+logger = logging.getLogger("portico.upstream")
+
+QUESTIONS: Final = frozenset({"elicitation/create", "sampling/createMessage", "roots/list"})
+MAX_QUESTIONS: Final = 64
+"""Questions of one session that may be open at once."""
+MAX_ANSWERS: Final = 256
+"""Answers that the upstream has not accepted yet; a flood of requests beyond it is not answered."""
+ANSWER_S: Final = 10.0
+"""How long an upstream may take to accept an answer to its question."""
+
+
+class Inbound:
+    """Serves what comes unasked on one session. ``send`` takes the answers; requests under way are in ``exchanges``."""
+
+    def __init__(
+        self,
+        tasks: Background,
+        *,
+        server_id: str,
+        on_notification: Callable[[str, JsonObject], None],
+    ) -> None:
+        self.exchanges: dict[RequestId, Exchange] = {}
+        self.send: Callable[[Message], Awaitable[None]] | None = None
+        self._tasks = tasks
+        self._server_id = server_id
+        self._on_notification = on_notification
+        self._questions: dict[RequestId, anyio.CancelScope] = {}
+        self._answers = 0
+
+    def take(self, message: Message, exchange: Exchange | None) -> None:
+        """Take a request or a notification; ``exchange`` is that of the stream it came on, where a stream tells."""
+        method, params, request_id = message.get("method"), message.get("params"), message.get("id")
+        if not isinstance(method, str):
+            return
+        given: JsonObject = params if isinstance(params, dict) else {}
+        if isinstance(request_id, str | int):
+            if exchange is not None:
+                exchange.heard()
+            self._take_request(request_id, method, given, exchange)
+        elif method == "notifications/cancelled":
+            self._take_cancellation(given)
+        else:
+            of = exchange or self._exchange_of(method, given)
+            if of is None or not of.take_notification(method, given):
+                self._on_notification(method, given)
+
+    def _exchange_of(self, method: str, params: JsonObject) -> Exchange | None:
+        key = params.get("progressToken")
+        if method != "notifications/progress":
+            meta = params.get("_meta")
+            key = meta.get("io.modelcontextprotocol/subscriptionId") if isinstance(meta, dict) else None
+        if isinstance(key, str) and key.isdecimal():
+            key = int(key)
+        return self.exchanges.get(key) if isinstance(key, str | int) else None
+
+    def _take_request(self, request_id: RequestId, method: str, params: JsonObject, exchange: Exchange | None) -> None:
+        if method == "ping":
+            self._answer_soon(response_message(request_id, {}))
+            return
+        if method not in QUESTIONS:
+            self._refuse(request_id, RpcError(METHOD_NOT_FOUND, f"Method not found: {method}"))
+            return
+        asker = exchange or self._newest_with_client()
+        if asker is None or asker.conversation is None:
+            self._refuse(request_id, RpcError(METHOD_NOT_FOUND, f"no client can be asked for {method} now"))
+        elif len(self._questions) >= MAX_QUESTIONS or request_id in self._questions:
+            self._refuse(request_id, RpcError(INTERNAL_ERROR, "too many questions are open"))
+        else:
+            self._tasks.start_soon(self._ask, request_id, method, params, asker)
+
+    def _newest_with_client(self) -> Exchange | None:
+        # What comes on a stream of the whole session does not say which request made the upstream ask.
+        return next((one for one in reversed(self.exchanges.values()) if one.conversation is not None), None)
+
+    async def _ask(self, request_id: RequestId, method: str, params: JsonObject, exchange: Exchange) -> None:
+        answer: Message | None = None
+        with anyio.CancelScope() as scope:
+            self._questions[request_id] = scope
+            exchange.asks.add(scope)
+            try:
+                answer = await self._asked(request_id, method, params, exchange)
+            finally:
+                exchange.asks.discard(scope)
+                is_wanted = self._questions.pop(request_id, None) is scope
+        if scope.cancelled_caught and is_wanted:  # the request that it belonged to is over
+            answer = error_message(request_id, RpcError(INTERNAL_ERROR, "the request that this belonged to is over"))
+        if answer is not None and is_wanted:
+            await self._answer(answer)
+
+    async def _asked(self, request_id: RequestId, method: str, params: JsonObject, exchange: Exchange) -> Message:
+        conversation = exchange.conversation
+        assert conversation is not None  # noqa: S101 -- asked for before
+        try:
+            return response_message(request_id, await exchange.ask(conversation, method, params))
+        except ClientCannot as error:
+            return error_message(request_id, RpcError(METHOD_NOT_FOUND, str(error)))
+        except RpcError as error:
+            return error_message(request_id, error)
+        except Exception:
+            # A client's side that fails must cost this question only, not the session with all its requests.
+            logger.exception("%s: asking the client failed (%s)", self._server_id, method)
+            return error_message(request_id, RpcError(INTERNAL_ERROR, "the portal could not ask the client"))
+
+    def _take_cancellation(self, params: JsonObject) -> None:
+        key = params.get("requestId")
+        scope = self._questions.pop(key, None) if isinstance(key, str | int) else None
+        if scope is not None:
+            scope.cancel()
+
+    def _refuse(self, request_id: RequestId, error: RpcError) -> None:
+        self._answer_soon(error_message(request_id, error))
+
+    def _answer_soon(self, message: Message) -> None:
+        if self._answers < MAX_ANSWERS:
+            self._answers += 1
+            self._tasks.start_soon(self._answer_counted, message)
+
+    async def _answer_counted(self, message: Message) -> None:
+        try:
+            await self._answer(message)
+        finally:
+            self._answers -= 1
+
+    async def _answer(self, message: Message) -> None:
+        if self.send is None:
+            return
+        try:
+            with anyio.move_on_after(ANSWER_S):
+                await self.send(message)
+        except Exception as error:  # noqa: BLE001 -- an answer that cannot be delivered is the loss of one question
+            logger.warning("%s: an answer to its question was not taken (%s)", self._server_id, type(error).__name__)
