@@ -22,7 +22,7 @@ from portal.cli._options import (
     PortalId,
     check_portal,
 )
-from portal.cli._output import note, print_json, start_logging
+from portal.cli._output import note, print_json, print_text, start_logging
 from sandbox import Sandbox, SandboxConfig
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def exec_program(
     if as_json:
         print_json(_as_json(answer))
     else:
-        typer.echo(answer.text)
+        print_text(answer.text)
     if answer.is_error:
         is_unreadable = answer.run.status == "SyntaxError" and not answer.run.calls
         raise typer.Exit(BAD_INPUT if is_unreadable else FAILED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,24 @@ _LINE: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _TIME: Final = "%Y-%m-%dT%H:%M:%S%z"
 
 
+# All controls but tab and newline, and the marks that turn the direction of text.
+_STEERING: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_LINE_BREAKS: Final = re.compile(r"[\t\n]")
+
+
+def printable(text: str) -> str:
+    """Return ``text`` with every character that would steer a terminal written out, ESC as ``\\x1b``.
+
+    What servers and programs write can move the cursor, hide lines, or make a link of anything.
+    """
+    return _STEERING.sub(_written_out, text)
+
+
+def print_text(text: str, *, nl: bool = True) -> None:
+    """Print a text of a server or a program on stdout: as it is for a program, ``printable`` on a terminal."""
+    typer.echo(printable(text) if sys.stdout.isatty() else text, nl=nl)
+
+
 def print_json(value: JsonValue) -> None:
     """Print one JSON document on stdout."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
@@ -25,7 +44,7 @@ def print_json(value: JsonValue) -> None:
 
 def print_table(rows: Sequence[Sequence[str]], *, headings: Sequence[str] = ()) -> None:
     """Print rows with aligned columns on stdout; the last column is as long as it is."""
-    table = [*([list(headings)] if headings else []), *[list(row) for row in rows]]
+    table = [[_one_line(cell) for cell in row] for row in ([headings] if headings else []) + [*rows]]
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))] if table else []
     for row in table:
         cells = [cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=False)]
@@ -34,7 +53,7 @@ def print_table(rows: Sequence[Sequence[str]], *, headings: Sequence[str] = ()) 
 
 def note(message: str) -> None:
     """Say something beside the result, on stderr."""
-    typer.echo(f"portico: {message}", err=True)
+    typer.echo(f"portico: {printable(message)}", err=True)
 
 
 def plural(count: int, noun: str) -> str:
@@ -48,8 +67,26 @@ def start_logging(*, is_debug: bool, level: int) -> None:
     An open portal keeps every configured secret out of it.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter(_LINE, _TIME))
+    handler.setFormatter(_Formatter(_LINE, _TIME))
     others = logging.DEBUG if is_debug else max(level, logging.WARNING)
     logging.basicConfig(level=others, handlers=[handler], force=True)
     if not is_debug:
         logging.getLogger("portico").setLevel(level)
+
+
+class _Formatter(logging.Formatter):
+    """One record, one line, and after it its traceback if it has one: no message can pass for another record."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 -- logging's name
+        return _one_line(super().formatMessage(record))
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
+def _one_line(text: str) -> str:
+    return _LINE_BREAKS.sub(_written_out, printable(text))
+
+
+def _written_out(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode()

@@ -13,7 +13,7 @@ from portal._config import DEFAULT_PORTAL, Config
 from portal._suggestion import listing
 from portal.cli._failures import UsageError
 from portal.cli._options import AsJson, ConfigPath, Debug, McpConfigPath, PortalId, check_portal
-from portal.cli._output import note, print_json, start_logging
+from portal.cli._output import note, print_json, print_text, start_logging
 from portal.cli._session import exit_code, faults, opened
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def query(
     if as_json:
         print_json({"query": text, "text": answer})
     else:
-        typer.echo(answer)
+        print_text(answer)
     wanted = {member.id for member in settings.portal(portal).servers}
     statuses = tuple(status for status in statuses if status.id in wanted)
     for fault in faults(statuses):
