@@ -16,7 +16,7 @@ PACKAGES := portico portal engine typegen sandbox
 GUEST_SOURCES := hatch_build.py $(shell find sandbox/guest -type f -not -name '*.pyc' 2>/dev/null)
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links
 
-.PHONY: help run test check unit acceptance bench venv dev sqlite-server format lock wheel clean FORCE
+.PHONY: help run test check unit acceptance bench fuzz venv dev sqlite-server format lock wheel clean FORCE
 
 help: ## List the commands
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -45,6 +45,12 @@ acceptance: dev sqlite-server ## Run the tests that start real programs: command
 bench: dev sqlite-server ## Measure what the documentation claims, and write benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
 
+# TARGET is one of tests/sandbox/fuzz/_targets.py.
+TARGET := records
+SECONDS := 60
+fuzz: $(STAMPS)/atheris ## Fuzz a decoder of what guests and workers send: make fuzz TARGET=frames SECONDS=600
+	$(BIN)/python -m tests.sandbox.fuzz $(TARGET) $(SECONDS)
+
 venv: $(STAMPS)/portico ## Make .venv with what `make run` needs
 
 dev: $(STAMPS)/dev $(STAMPS)/portico $(STAMPS)/npm ## Make .venv and node_modules with what `make test` needs
@@ -60,6 +66,7 @@ lock: dev ## Resolve the dependencies anew (uv is installed into .venv for it)
 	UV_CUSTOM_COMPILE_COMMAND='make lock' $(LOCK) --extra demo --output-file requirements.lock pyproject.toml
 	UV_CUSTOM_COMPILE_COMMAND='make lock' $(LOCK) --extra dev --constraints requirements.lock --output-file requirements-dev.lock pyproject.toml
 	UV_CUSTOM_COMPILE_COMMAND='make lock' $(LOCK) --no-strip-extras --output-file benchmarks/sqlite-server.lock benchmarks/sqlite-server.in
+	UV_CUSTOM_COMPILE_COMMAND='make lock' $(LOCK) --output-file tests/sandbox/fuzz/atheris.lock tests/sandbox/fuzz/atheris.in
 
 wheel: dev ## Build dist/portico-*-py3-none-any.whl
 	$(PIP) wheel --quiet --no-deps --wheel-dir dist .
@@ -89,6 +96,10 @@ $(STAMPS)/sqlite-server: benchmarks/sqlite-server.lock | $(STAMPS)/venv
 	@echo "Installing the SQLite server of the benchmark's tasks ..."
 	@$(BIN)/python -m venv --clear $(VENV)/sqlite-server
 	@$(VENV)/sqlite-server/bin/python -m pip --disable-pip-version-check install -qq --require-hashes -r $<
+	@touch $@
+
+$(STAMPS)/atheris: tests/sandbox/fuzz/atheris.lock | $(STAMPS)/dev $(STAMPS)/portico
+	@$(PIP) install -qq --require-hashes -r $<
 	@touch $@
 
 # An editable install, so that a change of Python source needs nothing. It builds sandbox/guest.wasm, and again when the
