@@ -90,7 +90,7 @@ class TransportFailure(Exception):  # noqa: N818 -- told on as one of the errors
 def too_large(limit_bytes: int, *, declared_bytes: int | None = None, what: str = "an answer") -> TransportFailure:
     """Describe an answer that is larger than the limit, by its size where that was declared."""
     limit = f"more than {_size(limit_bytes)}"
-    phrase = f"{what} of {limit}" if declared_bytes is None else f"{what} of {_size(declared_bytes)}, {limit}"
+    phrase = f"{what} of {limit}" if declared_bytes is None else f"{what} of {_size(declared_bytes)} ({limit})"
     return TransportFailure(phrase, kind="too_large")
 
 
