@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from benchmarks._packages import NODE
 from benchmarks._query_sets import large_catalog
-from engine import ServerTools
 from portal import Config, Portal, Secret, ServerConfig
 from portal.server import Listing
 from portal.upstream import read_tools
@@ -50,13 +49,7 @@ def definitions(tools: Sequence[tuple[str, Tool]]) -> dict[str, list[JsonObject]
 
 def listing_of(by_server: Mapping[str, Sequence[JsonObject]]) -> Listing:
     """Make a portal's listing of definitions as they were synced, each checked as then."""
-    read = {server: read_tools(listed, upstream=server) for server, listed in by_server.items()}
-    return Listing(
-        {
-            server: (ServerTools(id=server, name=server, tools=tuple(one.tool for one in tools)), tools)
-            for server, tools in read.items()
-        }
-    )
+    return Listing.of_tools({server: read_tools(listed, upstream=server) for server, listed in by_server.items()})
 
 
 @asynccontextmanager

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import orjson
 
-from engine import ServerTools
 from portal.server import Listing
 from portal.upstream import read_tools
 
@@ -22,11 +21,7 @@ def main(source: str) -> None:
     by_server = orjson.loads(cached)
     read = {server: read_tools(listed, upstream=server) for server, listed in by_server.items()}
     marks.append(time.perf_counter())
-    servers = {
-        server: (ServerTools(id=server, tools=tuple(one.tool for one in tools)), tools)
-        for server, tools in read.items()
-    }
-    listing = Listing(servers)
+    listing = Listing.of_tools(read)
     _ = listing.tools
     marks.append(time.perf_counter())
     listing.catalog.search("anything at all")

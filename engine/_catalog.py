@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain, zip_longest
 from types import MappingProxyType
@@ -30,26 +30,27 @@ class ServerTools:
     """One server as its portal knows it: its id, how it is, and the tools that it offers now.
 
     ``status`` is ``ready``, ``waiting`` or ``error``; one that is not ready may still list tools known from before.
+    ``own_names`` holds, by the names in ``tools``, what the server itself calls those that its portal renamed.
     """
 
     id: str
     name: str = ""
     status: str = "ready"
     tools: tuple[Tool, ...] = ()
+    own_names: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogTool:
-    """One tool of a catalog: where it lives, what it is, and its JavaScript identifier."""
+    """One tool of a catalog: where it lives, what it is as its portal shows it, and its JavaScript identifier.
+
+    ``name`` is the tool's own at its server, by which it is called; ``tool.name`` may be an alias.
+    """
 
     server_id: str
     tool: Tool
     identifier: str
-
-    @property
-    def name(self) -> str:
-        """The tool's own name at its server."""
-        return self.tool.name
+    name: str
 
     @property
     def is_read_only(self) -> bool:
@@ -67,7 +68,12 @@ class Catalog:
         self.servers: tuple[ServerTools, ...] = tuple(servers)
         identifiers = assign_identifiers((server.id, tool.name) for server in servers for tool in server.tools)
         entries = [
-            CatalogTool(server_id=server.id, tool=tool, identifier=identifiers[server.id, tool.name])
+            CatalogTool(
+                server_id=server.id,
+                tool=tool,
+                identifier=identifiers[server.id, tool.name],
+                name=server.own_names.get(tool.name, tool.name),
+            )
             for server in servers
             for tool in server.tools
         ]
@@ -90,7 +96,8 @@ class Catalog:
     def digest(self) -> str:
         """SHA-256 over every server and tool: equal catalogs have equal digests, in any process."""
         content = [
-            [server.id, server.name, server.status, [tool.digest for tool in server.tools]] for server in self.servers
+            [server.id, server.name, server.status, [tool.digest for tool in server.tools], [*server.own_names.items()]]
+            for server in self.servers
         ]
         return hashlib.sha256(orjson.dumps(content)).hexdigest()
 
@@ -111,7 +118,7 @@ class Catalog:
         return folded[0] if len(folded) == 1 else None
 
     def at(self, server_id: object, name: object) -> CatalogTool | None:
-        """Return the tool ``name`` of the server ``server_id``, or None."""
+        """Return the tool that the server ``server_id`` itself calls ``name``, or None."""
         return self._by_place.get((server_id, name))
 
     def unknown_tool_message(self, name: str) -> str:
@@ -176,7 +183,7 @@ class Catalog:
     def _folded(self) -> Mapping[str, Sequence[CatalogTool]]:
         folded: dict[str, list[CatalogTool]] = defaultdict(list)
         for entry in self._ordered:
-            for name in {fold_name(entry.identifier), fold_name(f"{entry.server_id}_{entry.name}")}:
+            for name in {fold_name(entry.identifier), fold_name(f"{entry.server_id}_{entry.tool.name}")}:
                 folded[name].append(entry)
         return folded
 
@@ -190,4 +197,4 @@ def _without_repeats(server: ServerTools) -> ServerTools:
     if len(tools) == len(server.tools):
         return server
     kept = tuple(tool for tool in server.tools if tools[tool.name] is tool)
-    return ServerTools(id=server.id, name=server.name, status=server.status, tools=kept)
+    return replace(server, tools=kept)

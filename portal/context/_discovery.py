@@ -123,7 +123,7 @@ def _sample(catalog: Catalog) -> list[CatalogTool]:
 
 def _request(entry: CatalogTool) -> str:
     sentence = _SENTENCE_END.split(entry.tool.description.strip(), maxsplit=1)[0].strip().rstrip(".")
-    return " ".join(sentence[:_MAX_QUERY_CHARS].split()) or words_of(entry.name)
+    return " ".join(sentence[:_MAX_QUERY_CHARS].split()) or words_of(entry.tool.name)
 
 
 def _literal(text: str) -> str:

@@ -127,7 +127,7 @@ class _Watch:
 
     def requests(self) -> list[str]:
         """Return the words of the name of each tool that was called, in the order of their first calls."""
-        return list(dict.fromkeys(words_of(made.call.entry.name) for turn in self._turns for made in turn))
+        return list(dict.fromkeys(words_of(made.call.entry.tool.name) for turn in self._turns for made in turn))
 
 
 @dataclass(slots=True, kw_only=True)

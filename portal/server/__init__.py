@@ -3,9 +3,10 @@
 from portal.server._gate import HostGate, is_loopback_host
 from portal.server._http import HttpFace
 from portal.server._invoker import PortalInvoker
-from portal.server._listing import MAX_NAME_CHARS, Listing, listed_name
+from portal.server._listing import ListedTool, Listing
 from portal.server._long_list import LONG_LIST_TOKENS, long_list_warning
 from portal.server._modes import BadQuery, Mode, View, view_of
+from portal.server._names import MAX_NAME_CHARS, listed_name
 from portal.server._own_tools import OWN_SERVER_ID
 from portal.server._serve import listen, serve_app
 from portal.server._server import LOCAL_USER, ServedPortal
@@ -18,6 +19,7 @@ __all__ = [
     "BadQuery",
     "HostGate",
     "HttpFace",
+    "ListedTool",
     "Listing",
     "Mode",
     "PortalInvoker",

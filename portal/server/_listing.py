@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from engine import Catalog, CatalogTool, ServerTools, code_tool, execute_tool, portal_instructions, query_tool
+from portal.server._curated import CuratedServer, CuratedTool, curated, uncurated
+from portal.server._listed_prompts import ListedPrompt, listed_prompts
+from portal.server._listed_resources import ListedResource, ListedResources, Owners
 from portal.server._modes import Mode
+from portal.server._names import give_names
 from portal.server._own_tools import OWN_SERVER_ID, OWN_SERVER_NAME, OWN_TOOLS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from portal._config import PortalConfig
     from portal.upstream import Fleet, UpstreamTool
     from typegen import JsonObject, JsonValue, Tool
-
-MAX_NAME_CHARS: Final = 48
-"""Clients add prefixes of their own, and several refuse names of more than 64 characters."""
-HASH_CHARS: Final = 6
 
 _INSTRUCTIONS: Final = {
     Mode.LIST: "Each tool is named by its server: {server}_{tool}. portal_list_servers lists the servers.",
@@ -36,32 +35,86 @@ class ListedTool:
     name: str
     entry: CatalogTool
     source: UpstreamTool
+    curated: CuratedTool
+
+    def permission(self, *, in_program: bool) -> Literal["allow", "ask"]:
+        """Say whether the user has to be asked before a call, which a program makes or the client itself.
+
+        The configuration's word counts. Where it says nothing, a program asks before it calls a tool that says itself
+        that it is destructive: whoever always allows programs has no other moment to refuse.
+        """
+        if self.curated.permission is not None:
+            return "ask" if self.curated.permission == "ask" else "allow"
+        is_destructive = (self.entry.tool.annotations or {}).get("destructiveHint") is True
+        return "ask" if in_program and is_destructive else "allow"
+
+    def definition(self, as_listed: JsonObject) -> JsonObject:
+        """Return a definition, as the server lists it for one era of the protocol, under the name that it has here."""
+        return {**as_listed, "name": self.name, **self.curated.changes}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Whole:
+    """What is decided over all servers of a portal, and holds in every view of it."""
+
+    portal_id: str
+    has_prefix: bool
+    tool_names: Mapping[tuple[str, str], str]
+    prompt_names: Mapping[tuple[str, str], str]
+    owners: Owners
+
+    @classmethod
+    def of(cls, servers: Sequence[CuratedServer], *, portal_id: str, has_prefix: bool) -> _Whole:
+        # The portal's own tools come first, so that no server can take the name of one.
+        ordered = sorted(servers, key=lambda server: server.id != OWN_SERVER_ID)
+
+        def keeps_prefix(server_id: str) -> bool:
+            return has_prefix or server_id == OWN_SERVER_ID
+
+        return cls(
+            portal_id=portal_id,
+            has_prefix=has_prefix,
+            tool_names=give_names(
+                [(server.id, tool.tool.name) for server in ordered for tool in server.tools], keeps_prefix=keeps_prefix
+            ),
+            prompt_names=give_names(
+                [(server.id, prompt.name) for server in ordered for prompt in server.prompts], keeps_prefix=keeps_prefix
+            ),
+            owners=Owners(servers),
+        )
 
 
 class Listing:
-    """The tools of one portal. Nothing is computed before it is asked for, and nothing twice."""
+    """What one portal offers. Nothing is computed before it is asked for, and nothing twice.
 
-    def __init__(self, servers: Mapping[str, tuple[ServerTools, tuple[UpstreamTool, ...]]]) -> None:
-        self._servers = servers
-        self.catalog = Catalog.build([tools for tools, _ in servers.values()])
+    ``remarks`` are for the operator: rules that do nothing, and names that could not stay as they are.
+    """
+
+    def __init__(self, servers: Iterable[CuratedServer], whole: _Whole) -> None:
+        self._servers = {server.id: server for server in servers}
+        self._whole = whole
+        self.catalog = Catalog.build([_for_engine(server) for server in self._servers.values()])
 
     @classmethod
     def of(cls, portal: PortalConfig, fleet: Fleet) -> Listing:
-        """List what the servers of ``portal`` offer now, without the tools that it denies."""
-        status = {server.id: server for server in fleet.status()}
-        servers: dict[str, tuple[ServerTools, tuple[UpstreamTool, ...]]] = {}
-        for server in portal.servers:
-            if server.id not in status:
-                continue
-            sources = tuple(
-                tool
-                for tool in fleet.listing(server.id).tools.values()
-                if (server.tools.permission(tool.name) or server.default) != "deny"
-            )
-            known = status[server.id]
-            servers[server.id] = (_offer(server.id, known.name, known.status, sources), sources)
-        servers[OWN_SERVER_ID] = (_offer(OWN_SERVER_ID, OWN_SERVER_NAME, "ready", OWN_TOOLS), OWN_TOOLS)
-        return cls(servers)
+        """List what the servers of ``portal`` offer now, by its rules."""
+        status = {server.id: server.status for server in fleet.status()}
+        servers = [
+            curated(server, upstream.config, upstream.offers, status=status[server.id])
+            for server in portal.servers
+            if server.id in status and (upstream := fleet.listing(server.id))
+        ]
+        own = uncurated(OWN_SERVER_ID, OWN_TOOLS, name=OWN_SERVER_NAME, permission="allow")
+        return cls._over([*servers, own], portal_id=portal.id, has_prefix=portal.prefix)
+
+    @classmethod
+    def of_tools(cls, servers: Mapping[str, Sequence[UpstreamTool]]) -> Listing:
+        """List tools by their servers' ids, all of them and as they are."""
+        return cls._over([uncurated(server_id, tools) for server_id, tools in servers.items()])
+
+    @classmethod
+    def _over(cls, servers: Sequence[CuratedServer], *, portal_id: str = "default", has_prefix: bool = True) -> Listing:
+        return cls(servers, _Whole.of(servers, portal_id=portal_id, has_prefix=has_prefix))
 
     @cached_property
     def server_ids(self) -> tuple[str, ...]:
@@ -71,33 +124,75 @@ class Listing:
     @cached_property
     def tools(self) -> Mapping[str, ListedTool]:
         """The tools by the names of list mode, in the order of the servers and then as each lists them."""
-        entries = {(entry.server_id, entry.name): entry for entry in self.catalog.tools.values()}
-        listed: dict[str, ListedTool] = {}
-        for server_id, (_, sources) in self._servers.items():
-            for source in sources:
-                name = listed_name(server_id, source.name)
-                if name in listed:
-                    name = _hashed(server_id, source.name)
-                listed[name] = ListedTool(name=name, entry=entries[server_id, source.name], source=source)
-        return listed
+        return {tool.name: tool for tool in self._tools.values()}
+
+    @cached_property
+    def prompts(self) -> Mapping[str, ListedPrompt]:
+        """The prompts by the names that clients see, ``{server_id}_{prompt}``."""
+        return listed_prompts(self._servers.values(), self._whole.prompt_names)
+
+    @property
+    def resources(self) -> Mapping[str, ListedResource]:
+        """The resources by the URIs that clients see."""
+        return self._resources.resources
+
+    @property
+    def templates(self) -> Mapping[str, ListedResource]:
+        """The resource templates by the URI templates that clients see."""
+        return self._resources.templates
+
+    def route_resource(self, uri: str) -> Sequence[tuple[str, str]]:
+        """Return the servers that may have ``uri``, each with its own name for it, to be asked in this order."""
+        return self._resources.route(uri)
+
+    def listed_uri(self, server_id: str, uri: str) -> str:
+        """Return the URI by which clients know what a server calls ``uri``, in a resource link or an update."""
+        return self._resources.listed_uri(server_id, uri)
+
+    def tool_at(self, entry: CatalogTool) -> ListedTool:
+        """Return the tool of an entry of this listing's catalog, or of another one's of this portal.
+
+        Raises ``KeyError`` when it is no longer there.
+        """
+        return self._tools[entry.server_id, entry.name]
+
+    @cached_property
+    def remarks(self) -> tuple[str, ...]:
+        """What the operator should know of his rules, in sentences."""
+        portal_id = self._whole.portal_id
+        idle = [f"portal {portal_id}, {remark}" for server in self._servers.values() for remark in server.remarks]
+        return (*idle, *(f"portal {portal_id}, {remark}" for remark in self._prefixed()))
 
     @cached_property
     def read_only(self) -> Listing:
         """The same servers with those of their tools alone that say themselves that they change nothing."""
-        return Listing(
-            {
-                server_id: (replace(offer, tools=tuple(filter(_only_reads, offer.tools))), _reading(sources))
-                for server_id, (offer, sources) in self._servers.items()
-            }
-        )
+        reading = [
+            replace(server, tools=tuple(tool for tool in server.tools if _only_reads(tool.tool)))
+            for server in self._servers.values()
+        ]
+        return Listing(reading, self._whole)
 
     def without(self, server_ids: frozenset[str]) -> Listing:
         """The listing of somebody who has switched these servers off."""
-        return Listing({key: value for key, value in self._servers.items() if key not in server_ids})
+        return Listing([server for server in self._servers.values() if server.id not in server_ids], self._whole)
 
     def listed_name_of(self, entry: CatalogTool) -> str:
         """Return the name by which clients that list tools call ``entry``."""
-        return self._names[entry.identifier]
+        return self.tool_at(entry).name
+
+    def answer_to(self, method: str, mode: Mode, *, is_modern: bool) -> JsonObject | None:
+        """Answer one of the four list requests of MCP, as ``answer`` does for tools; ``None`` for any other request."""
+        match method:
+            case "tools/list":
+                return self.answer(mode, is_modern=is_modern)
+            case "prompts/list":
+                return {"prompts": [prompt.definition for prompt in self.prompts.values()]}
+            case "resources/list":
+                return {"resources": [resource.definition for resource in self.resources.values()]}
+            case "resources/templates/list":
+                return {"resourceTemplates": [template.definition for template in self.templates.values()]}
+            case _:
+                return None
 
     def answer(self, mode: Mode, *, is_modern: bool) -> JsonObject:
         """Answer ``tools/list``; the same object each time, which the caller does not change."""
@@ -115,6 +210,11 @@ class Listing:
             return portal_instructions(self.server_ids)
         return _INSTRUCTIONS[mode]
 
+    def input_schema(self, name: str) -> Mapping[str, JsonValue] | None:
+        """Return the input schema of a tool by its name in any mode; ``Mcp-Param`` headers are checked with it."""
+        tool = self.tools.get(name)
+        return tool.source.tool.input_schema if tool is not None else None
+
     @cached_property
     def _code_list(self) -> JsonObject:
         return {"tools": [code_tool(self.server_ids)]}
@@ -131,50 +231,61 @@ class Listing:
 
     @cached_property
     def _handshake_list(self) -> JsonObject:
-        tools: list[JsonValue] = [
-            {**tool.source.handshake, "name": tool.name}
-            for tool in self.tools.values()
-            if tool.source.handshake is not None
-        ]
-        return {"tools": tools}
+        return {
+            "tools": [
+                tool.definition(tool.source.handshake)
+                for tool in self.tools.values()
+                if tool.source.handshake is not None
+            ]
+        }
 
     @cached_property
     def _modern_list(self) -> JsonObject:
-        tools: list[JsonValue] = [
-            {**tool.source.modern, "name": tool.name} for tool in self.tools.values() if tool.source.modern is not None
-        ]
-        return {"tools": tools}
+        return {
+            "tools": [
+                tool.definition(tool.source.modern) for tool in self.tools.values() if tool.source.modern is not None
+            ]
+        }
+
+    def _prefixed(self) -> Iterator[str]:
+        """Say what has a prefix although the portal gives none."""
+        if self._whole.has_prefix:
+            return
+        for noun, names in (("tool", self._whole.tool_names), ("prompt", self._whole.prompt_names)):
+            for (server_id, name), given in names.items():
+                if server_id != OWN_SERVER_ID and given != name:
+                    yield f'server {server_id}: the {noun} "{name}" is listed as "{given}", as its name is taken.'
 
     @cached_property
-    def _names(self) -> Mapping[str, str]:
-        return {tool.entry.identifier: name for name, tool in self.tools.items()}
+    def _tools(self) -> Mapping[tuple[str, str], ListedTool]:
+        """The tools by their servers' ids and the servers' own names for them."""
+        entries = {(entry.server_id, entry.name): entry for entry in self.catalog.tools.values()}
+        return {
+            (server.id, tool.source.name): ListedTool(
+                name=self._whole.tool_names[server.id, tool.tool.name],
+                entry=entries[server.id, tool.source.name],
+                source=tool.source,
+                curated=tool,
+            )
+            for server in self._servers.values()
+            for tool in server.tools
+        }
 
-    def input_schema(self, name: str) -> Mapping[str, JsonValue] | None:
-        """Return the input schema of a tool by its name in any mode; the SDK checks ``Mcp-Param`` headers with it."""
-        tool = self.tools.get(name)
-        return tool.source.tool.input_schema if tool is not None else None
-
-
-def listed_name(server_id: str, tool: str) -> str:
-    """Name a tool in list mode: ``{server_id}_{tool}``, and a long one shortened with a hash."""
-    name = f"{server_id}_{tool}"
-    return name if len(name) <= MAX_NAME_CHARS else _hashed(server_id, tool)
-
-
-def _hashed(server_id: str, tool: str) -> str:
-    name = f"{server_id}_{tool}"
-    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:HASH_CHARS]
-    return f"{name[: MAX_NAME_CHARS - HASH_CHARS - 1]}_{digest}"
+    @cached_property
+    def _resources(self) -> ListedResources:
+        return ListedResources(self._servers, self._whole.owners)
 
 
-def _offer(server_id: str, name: str, status: str, sources: tuple[UpstreamTool, ...]) -> ServerTools:
-    return ServerTools(id=server_id, name=name, status=status, tools=tuple(source.tool for source in sources))
+def _for_engine(server: CuratedServer) -> ServerTools:
+    return ServerTools(
+        id=server.id,
+        name=server.name,
+        status=server.status,
+        tools=tuple(tool.tool for tool in server.tools),
+        own_names={tool.tool.name: tool.source.name for tool in server.tools if tool.tool.name != tool.source.name},
+    )
 
 
 def _only_reads(tool: Tool) -> bool:
     """Whether a tool says itself that it changes nothing; silence counts as a change (MCP, ToolAnnotations)."""
     return bool((tool.annotations or {}).get("readOnlyHint"))
-
-
-def _reading(sources: tuple[UpstreamTool, ...]) -> tuple[UpstreamTool, ...]:
-    return tuple(source for source in sources if _only_reads(source.tool))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine import Engine, ServerTools
+from engine import Engine
 from portal._tokens import ENCODING, count_tokens
 from portal.context._lists import mode_costs
 from portal.server import Listing
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 QUERIES = 500
 
 
-def offered(server: str, tools: Iterable[Tool]) -> tuple[ServerTools, tuple[UpstreamTool, ...]]:
+def offered(server: str, tools: Iterable[Tool]) -> tuple[UpstreamTool, ...]:
     listed = []
     for tool in tools:
         definition: JsonObject = {"name": tool.name, "description": tool.description}
@@ -33,13 +33,12 @@ def offered(server: str, tools: Iterable[Tool]) -> tuple[ServerTools, tuple[Upst
         if tool.output_schema is not None:
             definition["outputSchema"] = dict(tool.output_schema)
         listed.append(definition)
-    read = read_tools(listed, upstream=server)
-    return ServerTools(id=server, tools=tuple(one.tool for one in read)), read
+    return read_tools(listed, upstream=server)
 
 
 @pytest.fixture(scope="module")
 def large() -> Listing:
-    return Listing({"aws": offered("aws", aws_tools()), "github": offered("github", github_tools())})
+    return Listing.of_tools({"aws": offered("aws", aws_tools()), "github": offered("github", github_tools())})
 
 
 def test_a_query_answers_in_few_tokens(large: Listing) -> None:
@@ -55,14 +54,14 @@ def test_a_query_answers_in_few_tokens(large: Listing) -> None:
 
 
 def test_names_and_a_query_take_a_fortieth_of_github_s_list() -> None:
-    costs = mode_costs(Listing({"github": offered("github", github_tools())}), ENCODING)
+    costs = mode_costs(Listing.of_tools({"github": offered("github", github_tools())}), ENCODING)
 
     whole = {cost.query: cost.whole for cost in costs}
     assert whole[""] >= 40 * whole["?optimize_context=minimize_tools"]
 
 
 def test_code_mode_takes_the_same_few_tokens_however_many_tools(large: Listing) -> None:
-    few = Listing({"aws": offered("aws", aws_tools()[:5]), "github": offered("github", github_tools()[:5])})
+    few = Listing.of_tools({"aws": offered("aws", aws_tools()[:5]), "github": offered("github", github_tools()[:5])})
 
     code, small = (mode_costs(listing, ENCODING)[-1] for listing in (large, few))
 
