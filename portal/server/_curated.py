@@ -168,5 +168,5 @@ def _idle(noun: str, rules: Rules, own: Wording, known: Collection[str]) -> Iter
         if name in known or (is_pattern and any(matches_glob(name, candidate) for candidate in known)):
             continue
         near = nearest(name, known)
-        hint = f'did you mean "{near}"?' if near else f"it lists {len(known)} {noun}."
+        hint = f'did you mean "{near}"?' if near else "remove it, unless it is meant for later."
         yield f'{noun}.{rule} names "{name}", which the server does not list: {hint}'
