@@ -241,21 +241,33 @@ class FrameReader:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> list[tuple[int, int, bytes]]:
+    def feed(self, data: bytes | memoryview) -> list[tuple[int, int, bytes]]:
         """Take more bytes and return the frames that are complete now. Raises ``FrameError`` at a length too large."""
-        buffer = self._buffer
-        buffer += data
-        frames: list[tuple[int, int, bytes]] = []
-        at = 0
-        while len(buffer) - at >= _HEADER.size:
-            size, kind, run = _HEADER.unpack_from(buffer, at)
-            if size > MAX_PAYLOAD_BYTES:
-                raise FrameError("a frame is too large")
-            end = at + _HEADER.size + size
-            if end > len(buffer):
-                break
-            frames.append((kind, run, bytes(buffer[at + _HEADER.size : end])))
-            at = end
-        if at:
-            del buffer[:at]
+        kept = self._buffer
+        if kept:
+            kept += data
+            with memoryview(kept) as view:
+                frames, end = _cut(view)
+            if end:
+                del kept[:end]
+        else:  # most often whole frames arrive: nothing is kept of them
+            frames, end = _cut(data)
+            if end < len(data):
+                kept += data[end:]
         return frames
+
+
+def _cut(data: bytes | memoryview) -> tuple[list[tuple[int, int, bytes]], int]:
+    """Return the frames that ``data`` begins with, and where the last one ends."""
+    frames: list[tuple[int, int, bytes]] = []
+    at, have = 0, len(data)
+    while have - at >= _HEADER.size:
+        size, kind, run = _HEADER.unpack_from(data, at)
+        if size > MAX_PAYLOAD_BYTES:
+            raise FrameError("a frame is too large")
+        begin = at + _HEADER.size
+        if begin + size > have:
+            break
+        at = begin + size
+        frames.append((kind, run, bytes(data[begin:at])))
+    return frames, at

@@ -7,8 +7,9 @@ the names around them stand there unescaped, as they cannot stand inside a JSON 
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, cast
+
+import orjson
 
 from sandbox._calls import HostCall
 from sandbox._causes import MEMORY_MESSAGE, STACK_MESSAGE
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _MAX_HEAD_BYTES = 64 * 2**10  # a method's name and a position; anything longer is no call
 _VALUE, _AFTER_VALUE = b'{"value":', b',"unhandled":['
+_NOTHING_ELSE = b',"unhandled":[],"unawaited_calls":[],"unawaited":0,"dropped_timers":0}'
 _MAX_SOURCE_LINE = 500  # characters; the whole program may be one line
 _MAX_LISTED = 100  # of unhandled rejections, unawaited calls and stack frames
 
@@ -74,6 +76,15 @@ class EndRecord:
 
     def __init__(self, record: bytes, *, source: bytes = b"") -> None:
         self.value: bytes | None = None
+        self.error: GuestError | None = None
+        self.unhandled: tuple[UnhandledRejection, ...] = ()
+        self.unawaited: tuple[UnawaitedCall, ...] = ()
+        self.unawaited_count = self.dropped_timers = 0
+        if record.startswith(_VALUE) and record.endswith(_NOTHING_ELSE):  # as most are
+            self.value = record[len(_VALUE) : -len(_NOTHING_ELSE)]
+            if not self.value:
+                raise ProtocolError("an isolate sent an end without its value")
+            return
         if record.startswith(_VALUE):
             self.value, _, rest = record[len(_VALUE) :].rpartition(_AFTER_VALUE)
             if not self.value:
@@ -134,8 +145,8 @@ def _source_line(source: bytes, line: int | None) -> str:
 
 def _read_object(text: bytes) -> JsonObject:
     try:
-        value = cast("JsonValue", json.loads(text))
-    except (ValueError, RecursionError) as error:  # UnicodeDecodeError and integers of too many digits are ValueErrors
+        value = cast("JsonValue", orjson.loads(text))
+    except orjson.JSONDecodeError as error:  # nesting that is too deep is one as well
         raise ProtocolError("an isolate sent a record that is not JSON") from error
     if not isinstance(value, dict):
         raise ProtocolError("an isolate sent a record that is not an object")

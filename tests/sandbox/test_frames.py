@@ -73,3 +73,18 @@ def test_a_failure_names_its_cause() -> None:
     report = frames.decode_failed(payload)
 
     assert (run, report.cause, report.is_answer) == (4, Cause.STACK, True)
+
+
+@given(payloads=st.lists(st.binary(max_size=40), max_size=6), cut=st.integers(min_value=1, max_value=70))
+def test_frames_are_read_from_a_buffer_that_is_used_again(payloads: list[bytes], cut: int) -> None:
+    stream = b"".join(frames.encode(Kind.TURN, number, payload) for number, payload in enumerate(payloads))
+    reader, buffer = FrameReader(), bytearray(cut)
+    arrived: list[tuple[int, int, bytes]] = []
+
+    for at in range(0, len(stream), cut):
+        part = stream[at : at + cut]
+        buffer[: len(part)] = part
+        arrived += reader.feed(memoryview(buffer)[: len(part)])
+        buffer[:] = bytes(cut)
+
+    assert arrived == [(Kind.TURN, number, payload) for number, payload in enumerate(payloads)]

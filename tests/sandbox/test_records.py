@@ -121,3 +121,22 @@ def test_a_call_without_a_position_is_read_too(arguments: list[object]) -> None:
     call = read_call(dumped({"id": 1, "method": "a", "args": arguments}))
 
     assert (call.args, call.line) == (dumped(arguments), None)
+
+
+@given(value=JSON)
+def test_an_end_with_nothing_but_its_value_is_read_alike(value: object) -> None:
+    rest = {"unhandled": [], "unawaited_calls": [], "unawaited": 0, "dropped_timers": 0}
+
+    end = EndRecord(dumped({"value": value, **rest}))
+
+    assert end.value == dumped(value)
+    assert (end.error, end.unhandled, end.unawaited, end.unawaited_count, end.dropped_timers) == (None, (), (), 0, 0)
+
+
+def test_an_end_without_its_value_breaks_the_protocol() -> None:
+    for record in (
+        b'{"value":,"unhandled":[],"unawaited_calls":[],"unawaited":0,"dropped_timers":0}',
+        b'{"value":,"unhandled":[],"unawaited_calls":[],"unawaited":1,"dropped_timers":0}',
+    ):
+        with pytest.raises(ProtocolError):
+            EndRecord(record)

@@ -1,0 +1,92 @@
+"""The handler of a run's host calls: whom it waits beside, whose context it runs in, how it is stopped."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+
+from tests.sandbox._programs import value_of
+
+if TYPE_CHECKING:
+    from sandbox import HostCall
+    from tests.sandbox._programs import Execute
+
+CALLER = ContextVar("CALLER", default="nobody")
+
+
+async def test_a_call_that_a_timer_makes_is_answered_beside_one_that_is_not_yet(execute: Execute) -> None:
+    second_came = anyio.Event()
+
+    async def on_call(call: HostCall) -> bytes:
+        if call.method == "first":
+            await second_came.wait()
+        second_came.set()
+        return b'"' + call.method.encode() + b'"'
+
+    source = (
+        "const first = host.first(); await new Promise((go) => setTimeout(go, 1)); [await host.second(), await first]"
+    )
+
+    assert value_of(await execute(source, on_call=on_call)) == ["second", "first"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "[await host.first()]",
+        "await Promise.all([host.first(), host.second(), host.third()])",
+        "const first = host.wait(); await new Promise((go) => setTimeout(go, 1)); [await host.second(), await first]",
+    ],
+    ids=["one", "three at once", "one that a timer makes"],
+)
+async def test_every_handler_runs_in_the_context_of_the_caller(execute: Execute, source: str) -> None:
+    seen: list[str] = []
+    was_called = anyio.Event()
+
+    async def on_call(call: HostCall) -> bytes:
+        seen.append(CALLER.get())
+        if call.method == "wait":
+            await was_called.wait()
+        elif call.method == "second":
+            was_called.set()
+        return b"null"
+
+    CALLER.set("this test")  # of this test alone: each has a context of its own
+    await execute(source, on_call=on_call)
+
+    assert set(seen) == {"this test"}
+
+
+async def test_a_handler_is_cancelled_when_its_run_ends_without_it(execute: Execute) -> None:
+    was_cancelled = anyio.Event()
+
+    async def on_call(_: HostCall) -> bytes:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            was_cancelled.set()
+        return b"null"
+
+    outcome = await execute("host.never(); while (true) {}", on_call=on_call, cpu_s=0.05)
+
+    assert type(outcome.error).__name__ == "CpuLimitExceeded"
+    assert not was_cancelled.is_set(), "the call was never handed over: its turn did not end"
+
+    source = "host.never(); await new Promise((go) => setTimeout(go, 1)); while (true) {}"
+    outcome = await execute(source, on_call=on_call, cpu_s=0.05)
+
+    assert type(outcome.error).__name__ == "CpuLimitExceeded"
+    assert was_cancelled.is_set()
+
+
+async def test_the_error_of_a_handler_is_raised_as_it_is(execute: Execute) -> None:
+    async def on_call(_: HostCall) -> bytes:
+        raise LookupError("ours")
+
+    with pytest.raises(LookupError, match="ours"):
+        await execute("await host.any()", on_call=on_call)
+    with pytest.raises(LookupError, match="ours"):
+        await execute("await Promise.all([host.any(), new Promise(() => {})])", on_call=on_call)
