@@ -16,7 +16,7 @@ from mcp_types import INVALID_REQUEST
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from portal.server._sdk_server import USER_KEY
+from portal.server._endpoint import USER_KEY
 from portal.server._server import LOCAL_USER
 
 if TYPE_CHECKING:

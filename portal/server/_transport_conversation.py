@@ -1,0 +1,89 @@
+"""What a transport can do with the client of one request: send it notifications, and requests where it may."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from portal._errors import ClientCannot
+from portal.wire import Message, notification_message
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from portal.wire import Outgoing
+    from typegen import JsonObject, JsonValue
+
+Emit: TypeAlias = Callable[[Message], Awaitable[None]]
+
+CAPABILITY_OF: Final = {
+    "elicitation/create": "elicitation",
+    "sampling/createMessage": "sampling",
+    "roots/list": "roots",
+}
+
+
+class TransportConversation:
+    """The client's side of one request. A ``Conversation``.
+
+    ``emit`` sends a message where this request's messages go. ``asks`` holds the requests that we send; without it the
+    client cannot be asked in this way (MCP 2026-07-28).
+    """
+
+    __slots__ = ("_asks", "_emit", "_progress_token", "capabilities", "log_level")
+
+    def __init__(
+        self,
+        emit: Emit,
+        *,
+        capabilities: Mapping[str, JsonValue],
+        log_level: str | None,
+        progress_token: JsonValue,
+        asks: Outgoing | None = None,
+    ) -> None:
+        self._emit = emit
+        self._asks = asks
+        self._progress_token = progress_token if isinstance(progress_token, str | int) else None
+        self.capabilities = capabilities
+        self.log_level = log_level
+
+    @property
+    def wants_progress(self) -> bool:
+        """Whether the client asked for progress."""
+        return self._progress_token is not None
+
+    async def ask(self, method: str, params: JsonObject) -> JsonObject:
+        """Send the client a request and return its result as it came. Raises ``ClientCannot``, ``RpcError``."""
+        if self._asks is None:
+            raise ClientCannot("the client takes no requests")
+        if not can_be_asked(self.capabilities, method, params):
+            raise ClientCannot(f"the client did not say that it answers {method}")
+        return await self._asks.request(method, params, send=self._emit)
+
+    async def report_progress(self, progress: float, total: float | None, message: str | None) -> None:
+        """Tell the client how far the request is, if it asked for that."""
+        if self._progress_token is None:
+            return
+        params: JsonObject = {"progressToken": self._progress_token, "progress": progress}
+        if total is not None:
+            params["total"] = total
+        if message is not None:
+            params["message"] = message
+        await self.notify("notifications/progress", params)
+
+    async def notify(self, method: str, params: JsonObject) -> None:
+        """Send the client a notification that belongs to this request."""
+        await self._emit(notification_message(method, params))
+
+
+def can_be_asked(capabilities: Mapping[str, JsonValue], method: str, params: JsonObject) -> bool:
+    """Whether a client that declared these capabilities answers this request."""
+    name = CAPABILITY_OF.get(method)
+    declared = capabilities.get(name) if name is not None else None
+    if not isinstance(declared, dict):
+        return False
+    if name == "elicitation":
+        # MCP 2025-11-25, elicitation: an empty capability means forms.
+        mode = params.get("mode", "form")
+        return mode in declared or (mode == "form" and "url" not in declared)
+    return True
