@@ -24,6 +24,7 @@ from sandbox._errors import (
     WallLimitExceeded,
     WorkerLost,
 )
+from sandbox._forks import ForkedWorkers
 from sandbox._process import ExecutedWorkers, compile_guest
 from sandbox._run import Program, Run
 from sandbox._status import SandboxStatus
@@ -74,7 +75,7 @@ class Sandbox:
         async with self._stack:
             self._module_path = await self._prepare_module(self._stack)
             self._stack.push_async_callback(self._analyst.aclose)
-            source = ExecutedWorkers(module_path=self._module_path, data_bytes=self._config.worker_bytes)
+            source = self._source(self._stack)
             await self._workers.open(source)
             tasks = await self._stack.enter_async_context(anyio.create_task_group())
             self._stack.callback(tasks.cancel_scope.cancel)
@@ -204,6 +205,13 @@ class Sandbox:
             return await Run(program, place.worker, place.run, transcript).drive()
         finally:
             self._workers.release(place)
+
+    def _source(self, stack: AsyncExitStack) -> ExecutedWorkers | ForkedWorkers:
+        if self._config.isolation != "run":
+            return ExecutedWorkers(module_path=self._module_path, data_bytes=self._config.worker_bytes)
+        forks = ForkedWorkers(module_path=self._module_path, data_bytes=self._config.worker_bytes)
+        stack.push_async_callback(forks.aclose)
+        return forks
 
     async def _prepare_module(self, stack: AsyncExitStack) -> Path:
         """Return the compiled guest's path: in the cache, or in a folder for this once where there can be no cache."""

@@ -11,7 +11,7 @@ import socket
 import time
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 import anyio
 
@@ -37,6 +37,13 @@ _LOOK_EVERY_S = 1.0
 _SILENT_LOOKS = 5  # a worker inside a turn sends a tick every 50 ms; counted in looks, so that a suspend does not count
 _MOVING_S = 0.030  # a worker that has ended a turn so lately is taken to end the next soon; a tick says otherwise
 _GOODBYE_S = 1.0
+
+
+class Ready(NamedTuple):
+    """What a process says of itself when it is ready; ``pid`` where its starter does not know it."""
+
+    layers: tuple[IsolationLayer, ...]
+    pid: int
 
 
 class RunSink(Protocol):
@@ -87,7 +94,7 @@ class WorkerProcess:
         """Start a worker and wait until it is sealed and ready. Raises ``WorkerLost`` when it does not get there."""
         process, ours = spawn("_worker:main", str(module_path), str(data_bytes))
         try:
-            layers = await read_ready(ours)
+            layers = (await read_ready(ours)).layers
         except BaseException:
             await end_process(process, ours, wait_s=0)
             raise
@@ -305,11 +312,8 @@ def spawn(entry: str, *arguments: str) -> tuple[ChildProcess, socket.socket]:
 
     ``entry`` is called with the number of its descriptor and ``arguments``. Raises ``WorkerLost``.
     """
-    ours, theirs = socket.socketpair()
+    ours, theirs = worker_sockets()
     with theirs:
-        ours.setblocking(False)
-        for side in (ours, theirs):
-            side.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
         command = bootstrap(entry, str(theirs.fileno()), *arguments, packages=_packages_folder())
         try:
             return Child(command, descriptor=theirs.fileno()), ours
@@ -318,11 +322,20 @@ def spawn(entry: str, *arguments: str) -> tuple[ChildProcess, socket.socket]:
             raise WorkerLost(f"a worker process could not be started: {error}") from error
 
 
-async def read_ready(connection: socket.socket) -> tuple[IsolationLayer, ...]:
-    """Wait until the process at the other end is sealed; return its layers. Raises ``WorkerLost``."""
+def worker_sockets() -> tuple[socket.socket, socket.socket]:
+    """Return a pair of sockets: our end, which does not block, and a worker's."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    for side in (ours, theirs):
+        side.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
+    return ours, theirs
+
+
+async def read_ready(connection: socket.socket) -> Ready:
+    """Wait until the process at the other end is sealed. Raises ``WorkerLost`` when it does not get there."""
     try:
         with anyio.fail_after(_START_TIMEOUT_S):
-            return await _read_layers(connection)
+            return await _read_ready(connection)
     except TimeoutError:
         raise WorkerLost(f"a worker process was not ready after {_START_TIMEOUT_S:g} s") from None
 
@@ -338,7 +351,7 @@ async def end_process(process: ChildProcess, connection: socket.socket, *, wait_
             await process.wait()
 
 
-async def _read_layers(connection: socket.socket) -> tuple[IsolationLayer, ...]:
+async def _read_ready(connection: socket.socket) -> Ready:
     reader = FrameReader()
     while True:
         await anyio.wait_readable(connection)
@@ -352,7 +365,8 @@ async def _read_layers(connection: socket.socket) -> tuple[IsolationLayer, ...]:
             ready = json.loads(payload)
             if kind != Kind.READY or "error" in ready:
                 raise WorkerLost(f"a worker process could not start: {ready.get('error')}")
-            return tuple(IsolationLayer(**layer) for layer in ready["layers"])
+            layers = tuple(IsolationLayer(**layer) for layer in ready["layers"])
+            return Ready(layers=layers, pid=int(ready.get("pid", 0)))
 
 
 def _packages_folder() -> str:

@@ -19,15 +19,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sandbox import _landlock, _seccomp
+from sandbox import _landlock, _namespaces, _seccomp
 from sandbox._errors import IsolationUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+NAMESPACES = "namespaces"
 LANDLOCK = "landlock"
 SECCOMP = "seccomp"
-CONFINING_LAYERS = frozenset({LANDLOCK, SECCOMP})  # either alone keeps a broken-out program from files and network
+_CONFINING = frozenset({LANDLOCK, SECCOMP})
 
 _NICENESS = 5  # the portal answers first when both want the processor
 _DESCRIPTORS = 16  # those it has, and room for the wait on one of them; poll() counts against this as well
@@ -45,11 +46,18 @@ class IsolationLayer:
     is_active: bool
     detail: str
 
+    @property
+    def is_confining(self) -> bool:
+        """Whether it alone keeps a program that has broken out from files and network."""
+        return self.name in _CONFINING
+
 
 def seal_before_threads(*, data_bytes: int) -> list[IsolationLayer]:
     """Apply the layers that a thread inherits from the one that starts it. No file can be opened afterwards."""
     return [
         _layer("rlimits", f"{data_bytes >> 20} MiB of data, no core file, no growing file", lambda: _limit(data_bytes)),
+        # Before capabilities are dropped, which a new user namespace gives, and while there is one thread.
+        _layer(NAMESPACES, "a network without interfaces, and nobody's rights outside", _namespaces.enter),
         _layer("no-new-privileges", "set-uid programs give nothing", _forbid_new_privileges),
         _layer("capabilities", "dropped, also for root", _drop_capabilities),
         _layer(LANDLOCK, "no file, no TCP, no signal to another process", _restrict_files),
@@ -58,12 +66,19 @@ def seal_before_threads(*, data_bytes: int) -> list[IsolationLayer]:
 
 def seal_after_threads() -> list[IsolationLayer]:
     """Apply the layers that cover every thread there is. No thread or process can be started afterwards."""
+    with contextlib.suppress(OSError, ValueError):  # beside the filter, which refuses the same
+        resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))  # only now: it counts threads too
     return [_layer(SECCOMP, "an allow-list of system calls: no open, connect, exec, clone or new code", _filter_calls)]
+
+
+def seal_template() -> list[IsolationLayer]:
+    """Apply the filter of a process that forks others, each of which calls ``seal_after_threads``."""
+    return [_layer("template-seccomp", "the same allow-list, and starting processes", _filter_template_calls)]
 
 
 def check_isolation(layers: Iterable[IsolationLayer], *, is_required: bool) -> None:
     """Raise ``IsolationUnavailable`` when isolation is required and no layer of these confines a process."""
-    confining = [layer for layer in layers if layer.name in CONFINING_LAYERS]
+    confining = [layer for layer in layers if layer.is_confining]
     if is_required and not any(layer.is_active for layer in confining):
         why = "; ".join(f"{layer.name} is {layer.detail}" for layer in confining)
         raise IsolationUnavailable(f"isolation is required, and this kernel gives workers none: {why}")
@@ -160,6 +175,11 @@ def _filter_calls() -> None:
     _seccomp.install()
     _expect_refusal(lambda: socket.socket().close(), "a socket could still be made")
     _expect_refusal(lambda: os.close(os.open("/", os.O_RDONLY | os.O_DIRECTORY)), "a folder could still be opened")
+
+
+def _filter_template_calls() -> None:
+    _seccomp.install(may_fork=True)
+    _expect_refusal(lambda: socket.socket().close(), "a socket could still be made")
 
 
 def _expect_refusal(attempt: Callable[[], None], finding: str) -> None:

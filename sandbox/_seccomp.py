@@ -31,6 +31,7 @@ class _Architecture:
     seccomp: int
     without_code: tuple[int, ...]  # mmap and mprotect: refused when they would make memory executable
     allowed: tuple[int, ...]
+    forking: tuple[int, ...]  # what a template needs as well: its children give it up
 
 
 # Hottest first: the kernel walks the list. Each line is one purpose.
@@ -46,6 +47,8 @@ _X86_64 = _Architecture(
         *(13, 14, 15, 131, 219, 200, 234),  # rt_sigaction, rt_sigprocmask, rt_sigreturn, sigaltstack, ..., tgkill
         *(39, 186, 318, 334, 273, 60, 231),  # getpid, gettid, getrandom, rseq, set_robust_list, exit, exit_group
     ),
+    # clone, clone3, wait4, kill, getppid, prctl, prlimit64, seccomp: start a process or a thread, end it, seal it
+    forking=(56, 435, 61, 62, 110, 157, 302, 317),
 )
 _AARCH64 = _Architecture(
     audit=0xC00000B7,
@@ -59,16 +62,20 @@ _AARCH64 = _Architecture(
         *(134, 135, 139, 132, 128, 130, 131),
         *(172, 178, 278, 293, 99, 93, 94),
     ),
+    forking=(220, 435, 260, 129, 173, 167, 261, 277),
 )
 _ARCHITECTURES = {"x86_64": _X86_64, "aarch64": _AARCH64}
 
 
-def install() -> None:
-    """Install the filter in every thread of this process, for good. Raises ``OSError``; needs no_new_privs."""
+def install(*, may_fork: bool = False) -> None:
+    """Install the filter in every thread of this process, for good. Raises ``OSError``; needs no_new_privs.
+
+    With ``may_fork`` the process may start others and seal them, by this function too: filters add up.
+    """
     architecture = _ARCHITECTURES.get(platform.machine())
     if architecture is None:
         raise OSError(errno.ENOSYS, f"no filter is written for {platform.machine()}")
-    program = _program(architecture)
+    program = _program(architecture, may_fork=may_fork)
     code = ctypes.create_string_buffer(program, len(program))
     filter_program = _FilterProgram(length=len(program) // 8, code=ctypes.addressof(code))
     libc = ctypes.CDLL(None, use_errno=True)
@@ -87,14 +94,15 @@ class _FilterProgram(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("code", ctypes.c_void_p))
 
 
-def _program(architecture: _Architecture) -> bytes:
+def _program(architecture: _Architecture, *, may_fork: bool) -> bytes:
     """Return the instructions: a load and a jump for each number, then the ends that they jump to."""
+    allowed = architecture.allowed + (architecture.forking if may_fork else ())
     checks: list[tuple[int, int, str | None, str | None]] = [
         (_LOAD_WORD, _ARCHITECTURE_AT, None, None),
         (_JUMP_IF_EQUAL, architecture.audit, None, "kill"),  # another architecture has other numbers
         (_LOAD_WORD, _NUMBER_AT, None, None),
         (_JUMP_IF_GREATER_OR_EQUAL, _X32_BIT, "refuse", None),
-        *((_JUMP_IF_EQUAL, number, "allow", None) for number in architecture.allowed),
+        *((_JUMP_IF_EQUAL, number, "allow", None) for number in allowed),
         *((_JUMP_IF_EQUAL, number, "code", None) for number in architecture.without_code),
     ]
     ends = [

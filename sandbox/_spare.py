@@ -53,16 +53,17 @@ class ReadyIsolate(Isolate):
 class Spare:
     """A few isolates in waiting, for the memory limit that was asked for last."""
 
-    def __init__(self, module: GuestModule, pages: list[int], *, memory_bytes: int) -> None:
+    def __init__(self, module: GuestModule, pages: list[int], *, memory_bytes: int, stock: int = _STOCK) -> None:
         self._module = module
         self._ranges = ranges_of(pages)
         self._isolates: list[Isolate] = []
         self._memory_bytes = memory_bytes
+        self._stock = stock
 
     @property
     def is_wanted(self) -> bool:
         """Whether one more should wait."""
-        return len(self._isolates) < _STOCK and self._memory_bytes > 0
+        return len(self._isolates) < self._stock and self._memory_bytes > 0
 
     def make(self) -> None:
         """Make one. Raises ``wasmtime.WasmtimeError`` when there is no memory for it."""

@@ -69,13 +69,13 @@ def _prepare(link: Link, module_path: Path, data_bytes: int) -> tuple[Worker, di
     watchdog = Watchdog(link, raise_epoch=module.increment_epoch)
     watchdog.start()
     layers += seal_after_threads()
-    spare = Spare(module, _rehearse(module), memory_bytes=DEFAULT_MEMORY_BYTES)
+    spare = Spare(module, rehearse(module), memory_bytes=DEFAULT_MEMORY_BYTES)
     gc.collect()
     gc.freeze()  # nothing made so far will ever be garbage
     return Worker(link, watchdog, spare), {"layers": [asdict(layer) for layer in layers]}
 
 
-def _rehearse(module: GuestModule) -> list[int]:
+def rehearse(module: GuestModule) -> list[int]:
     """Run one program behind the seal and return the memory pages that it wrote.
 
     What the seal would refuse, or what is slow the first time, shows before ``READY``.

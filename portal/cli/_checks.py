@@ -7,11 +7,11 @@ import sys
 import time
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from portal.cli._output import plural
 from portal.cli._session import opened
-from sandbox import Capabilities, Limits, Sandbox, SandboxConfig, SandboxError, probe_isolation
+from sandbox import Capabilities, Limits, Sandbox, SandboxConfig, SandboxError
 
 if TYPE_CHECKING:
     from portal._config import Config
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from sandbox import HostCall, SandboxStatus
 
 State: TypeAlias = Literal["ok", "weak", "broken"]
+
+ISOLATION_WORDS: Final = {
+    "shared": "an isolate for each run, workers shared by all users",
+    "user": "an isolate for each run, a worker for one user at a time",
+    "run": "an isolate and a process for each run",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +79,24 @@ async def check_sandbox(config: Config) -> list[Check]:
         else Check(subject="sandbox", state="broken", detail=f"6 * 7 gave {outcome.value!r}: {outcome.error}")
     ]
     checks.append(_cache(status))
-    # Isolation that is missing is a weakness on loopback, and a reason not to start beyond it.
-    missing: State = "weak" if config.is_loopback else "broken"
-    checks += [
-        Check(subject=f"isolation: {layer.name}", state="ok" if layer.is_active else missing, detail=layer.detail)
-        for layer in status.layers or probe_isolation()
-    ]
+    checks += _isolation(status, is_loopback=config.is_loopback)
     return checks
+
+
+def _isolation(status: SandboxStatus, *, is_loopback: bool) -> list[Check]:
+    """Say which layers hold, and how runs are kept apart.
+
+    A missing layer is a weakness; without any that confines a process the portal does not start beyond loopback.
+    """
+    is_confined = any(layer.is_active and layer.is_confining for layer in status.layers)
+    missing: State = "weak" if is_loopback or is_confined else "broken"
+    return [
+        *(
+            Check(subject=f"isolation: {layer.name}", state="ok" if layer.is_active else missing, detail=layer.detail)
+            for layer in status.layers
+        ),
+        Check(subject="isolation: runs", state="ok", detail=ISOLATION_WORDS[status.isolation]),
+    ]
 
 
 def _cache(status: SandboxStatus) -> Check:

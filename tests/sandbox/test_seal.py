@@ -86,7 +86,7 @@ def test_a_sealed_process_cannot_have_more_data_than_its_limit() -> None:
 def test_the_probe_names_every_layer_and_why_one_is_missing(layers: dict[str, IsolationLayer]) -> None:
     missing = [layer.detail for layer in layers.values() if not layer.is_active]
 
-    assert list(layers) == ["rlimits", "no-new-privileges", "capabilities", "landlock", "seccomp"]
+    assert list(layers) == ["rlimits", "namespaces", "no-new-privileges", "capabilities", "landlock", "seccomp"]
     assert all(detail.startswith("not ") for detail in missing)
 
 
