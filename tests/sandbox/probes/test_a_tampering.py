@@ -245,8 +245,8 @@ async def test_a_tool_outside_the_callers_catalog_is_unknown_like_one_that_never
     mine = Catalog.build([TRACKER])
 
     async with rule() as probe:
-        hidden = await probe.run(f"await codemode.raw('{name}', {{}})", catalog=mine)
-        absent = await probe.run("await codemode.raw('nobody_nothing', {})", catalog=mine)
+        hidden = await probe.run(f"await codemode.raw('{name}'.trim(), {{}})", catalog=mine)
+        absent = await probe.run("await codemode.raw('nobody_nothing'.trim(), {})", catalog=mine)
 
     assert hidden.text.replace(name, "X").split(". ")[0] == absent.text.replace("nobody_nothing", "X").split(". ")[0]
     assert "files" not in hidden.text.replace(name, "")

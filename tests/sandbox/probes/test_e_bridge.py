@@ -25,7 +25,7 @@ from tests.sandbox.test_separation import LOOK, PLANT
 if TYPE_CHECKING:
     from engine import JsonObject, JsonValue, ToolCall
     from sandbox._isolate import Isolate
-    from tests.portal.conftest import PortalAt
+    from tests.portal.conftest import PortalAt, Serving, Upstreamed
     from tests.sandbox._isolates import Host
     from tests.sandbox.probes._rule import Attack, Rule
 
@@ -376,18 +376,23 @@ async def test_what_a_python_function_raises_is_not_told(rule: Rule) -> None:
 
 
 @probe(63)
-async def test_what_a_connection_fails_by_is_not_told(rule: Rule, portal_at: PortalAt, free_port: int) -> None:
-    """The address holds a key, the header a token, and nobody answers."""
-    server = ServerConfig(id="gone", url=f"http://127.0.0.1:{free_port}/mcp?key={SECRET}")
-
-    async with rule() as probe, portal_at(server) as (portal, _):
+async def test_what_a_connection_fails_by_is_not_told(
+    rule: Rule, portal_at: PortalAt, upstream: Upstreamed, serving: Serving
+) -> None:
+    """The address holds a key, and the connection breaks during the call."""
+    upstream.breaks = "echo"
+    async with (
+        rule() as probe,
+        serving(upstream) as url,
+        portal_at(ServerConfig(id="up", url=f"{url}?key={SECRET}")) as (portal, _),
+    ):
         answer = await portal.engine.code(
-            "[await codemode.portal_list_servers({}), await codemode.servers(), "
-            "await codemode.raw('gone_anything', {}).catch(e => e.message)]",
+            "const told = await codemode.up_echo({}).catch(e => [e.name, e.message, e.data, e.stack]);"
+            "[told, await codemode.portal_list_servers({}), await codemode.servers()]",
             catalog=portal.catalog(),
             invoker=portal.invoker(),
         )
         probe.answers.append(answer.text)
 
-    assert not answer.is_error
-    assert str(free_port) not in answer.text
+    assert "ToolError" in answer.text
+    assert "127.0.0.1" not in answer.text
