@@ -9,6 +9,7 @@
     │   ├── StoreUnusable          the operator: damaged, made by a newer Portico, or not a store at all
     │   └── StoreUnavailable       it cannot be reached, read or written at the moment
     ├── ClientCannot           the client: it has not said that it can be asked, or it is gone
+    ├── CallDenied             the user, who said no, or the operator: a tool needs a word that nobody can be asked for
     └── UpstreamFailure        the far server, or the way to it
         ├── UpstreamUnavailable    no session could be made or kept, or the connection broke
         ├── UpstreamBusy           it, or the portal's queue before it, takes nothing more now; nothing was done
@@ -22,7 +23,7 @@ credential or an exception's text. The detail goes to the log where the failure 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -142,3 +143,17 @@ class UpstreamMisbehaved(UpstreamFailure):
 
 class ClientCannot(PortalError):  # noqa: N818 -- as above
     """Raised when a client can not be asked: it did not declare the capability, or it is gone."""
+
+
+class CallDenied(PortalError):  # noqa: N818 -- as above
+    """Raised when a tool that needs the user's word did not get it; nothing was done.
+
+    ``reason`` is ``declined`` or ``cannot_ask``. The message is read by clients and agents.
+    """
+
+    def __init__(self, message: str, *, server: str, tool: str, reason: Literal["declined", "cannot_ask"]) -> None:
+        super().__init__(message)
+        self.message = message
+        self.server = server
+        self.tool = tool
+        self.reason = reason

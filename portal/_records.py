@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 LOGGER: Final = logging.getLogger("portico.records")
 
-CallStatus = Literal["ok", "tool_error", "error", "timeout", "cancelled"]
+CallStatus = Literal["ok", "tool_error", "error", "timeout", "cancelled", "asked", "denied"]
+"""``asked``: the upstream answered with a question; ``denied``: the user's word was needed and not had."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,17 +28,16 @@ CACHED_METHODS: Final = frozenset(
 def enveloped(result: JsonObject, method: str, *, is_modern: bool) -> JsonObject:
     """Return a result as it goes out to a client.
 
-    What it says itself about its type and how long it may be kept counts; the server that it names is this portal.
-    Lists may change at any time and differ by caller, so they are not to be kept unless their server says otherwise.
+    What it says itself about its type and how long it may be kept counts, but not for whom: what a portal answers
+    depends on who asks. The server that it names is this portal.
     """
     if not is_modern:
         return result
     meta = result.get("_meta")
     stamped: JsonObject = {**(meta if isinstance(meta, dict) else {}), SERVER_INFO_KEY: SERVER_INFO}
-    hints: JsonObject = {"ttlMs": 0, "cacheScope": "private"} if method in CACHED_METHODS else {}
-    if result.get("resultType", "complete") != "complete":
-        hints = {}
-    return {"resultType": "complete", **hints, **result, "_meta": stamped}
+    if method in CACHED_METHODS and result.get("resultType", "complete") == "complete":
+        return {"resultType": "complete", "ttlMs": 0, **result, "cacheScope": "private", "_meta": stamped}
+    return {"resultType": "complete", **result, "_meta": stamped}
 
 
 def tool_result(result: JsonObject, request: ClientRequest) -> JsonObject:

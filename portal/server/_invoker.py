@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import anyio
 import orjson
-from mcp_types import SERVER_INFO_META_KEY
 
 from engine import ToolCall, UpstreamError
-from portal._errors import UpstreamFailure, UpstreamMisbehaved, UpstreamRefused, UpstreamTimeout
+from portal._errors import CallDenied, UpstreamFailure, UpstreamMisbehaved, UpstreamTimeout
 from portal._records import CallRecord
+from portal.server._approval import approve
 from portal.server._own_tools import OWN_SERVER_ID
+from portal.server._passing import without_exchange
+from portal.server._program import CallConversation
+from portal.server._questions import answered
+from portal.server._rounds import INPUT_REQUIRED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,16 +25,19 @@ if TYPE_CHECKING:
     from portal._config import PortalConfig
     from portal._conversation import Conversation
     from portal._records import CallStatus, Recorder
+    from portal.server._listing import Listing
     from portal.server._own_tools import OwnTools
+    from portal.server._program import ProgramConversation
     from portal.upstream import Caller, Fleet
     from typegen import JsonObject, JsonValue
 
-OF_THE_EXCHANGE: Final = frozenset({"resultType", SERVER_INFO_META_KEY})
-"""Fields of MCP 2026-07-28 that speak of the exchange between two parties; towards the next one they are made anew."""
-
 
 class PortalInvoker:
-    """Makes the calls of one caller of one portal. An ``engine.Invoker``."""
+    """Makes the calls of one caller of one portal. An ``engine.Invoker`` for the calls of one ``program``.
+
+    ``listing`` says of a tool whether the user has to be asked. ``shows_pages`` is for clients that are asked to show a
+    page instead of being told by an error that one has to be visited.
+    """
 
     def __init__(
         self,
@@ -40,19 +47,24 @@ class PortalInvoker:
         own_tools: OwnTools,
         recorder: Recorder,
         caller: Caller,
-        conversation: Conversation,
+        program: ProgramConversation,
+        listing: Listing,
+        shows_pages: bool = False,
     ) -> None:
         self._portal = portal
         self._recorder = recorder
         self._fleet = fleet
         self._own_tools = own_tools
         self._caller = caller
-        self._conversation = conversation
+        self._program = program
+        self._listing = listing
+        self._shows_pages = shows_pages
 
     async def __call__(self, call: ToolCall) -> JsonObject:
         """Make the call of a program. Raises ``engine.UpstreamError`` when there is no result."""
+        conversation = CallConversation(self._program, call)
         try:
-            return await self.call(call.entry, call.arguments, run_id=call.run_id)
+            return await self._call(call.entry, call.arguments, conversation, run_id=call.run_id, in_program=True)
         except UpstreamFailure as failure:
             raise UpstreamError(
                 failure.message,
@@ -61,25 +73,51 @@ class PortalInvoker:
                 code=failure.code,
                 data=failure.data,
             ) from failure
+        except CallDenied as denial:
+            raise UpstreamError(denial.message, server=denial.server, tool=denial.tool, code=denial.reason) from denial
 
     async def call(
         self,
         entry: CatalogTool,
         arguments: Mapping[str, JsonValue],
         *,
-        run_id: str | None = None,
+        conversation: Conversation,
+        carried: JsonObject | None = None,
+        meta: JsonObject | None = None,
     ) -> JsonObject:
-        """Make a call, write its record, and return the result as it came. Raises ``UpstreamFailure``."""
+        """Make the call of a client, with its ``meta``, and return the result as it came.
+
+        With ``carried``, what a round of MCP 2026-07-28 brings upstream, the result may be the upstream's questions;
+        without it the upstream's questions are put to the client here. Raises ``UpstreamFailure`` or ``CallDenied``.
+        """
+        return await self._call(entry, arguments, conversation, carried=carried, meta=meta)
+
+    async def _call(
+        self,
+        entry: CatalogTool,
+        arguments: Mapping[str, JsonValue],
+        conversation: Conversation,
+        *,
+        run_id: str | None = None,
+        in_program: bool = False,
+        carried: JsonObject | None = None,
+        meta: JsonObject | None = None,
+    ) -> JsonObject:
         started = time.perf_counter()
         status: CallStatus = "error"
         result: JsonObject | None = None
-        code: int | None = None
+        code: int | str | None = None
         try:
-            result = _result_of(await self._send(entry, arguments, is_direct=run_id is None), entry)
-            status = "tool_error" if result.get("isError") is True else "ok"
+            if self._needs_word(entry, in_program=in_program):
+                await approve(entry, arguments, conversation, portal_id=self._portal.id, in_program=in_program)
+            result = _result_of(await self._send(entry, arguments, conversation, carried, meta or {}), entry)
+            status = _status_of(result)
         except UpstreamFailure as failure:
             code = failure.code
             status = "timeout" if isinstance(failure, UpstreamTimeout) else "error"
+            raise
+        except CallDenied as denial:
+            code, status = denial.reason, "denied"
             raise
         except anyio.get_cancelled_exc_class():
             status = "cancelled"
@@ -102,33 +140,47 @@ class PortalInvoker:
                 )
             )
 
-    async def _send(self, entry: CatalogTool, arguments: Mapping[str, JsonValue], *, is_direct: bool) -> JsonObject:
+    def _needs_word(self, entry: CatalogTool, *, in_program: bool) -> bool:
+        try:
+            return self._listing.tool_at(entry).permission(in_program=in_program) == "ask"
+        except KeyError:  # it is not listed: nothing says that it may be called
+            return True
+
+    async def _send(
+        self,
+        entry: CatalogTool,
+        arguments: Mapping[str, JsonValue],
+        conversation: Conversation,
+        carried: JsonObject | None,
+        meta: JsonObject,
+    ) -> JsonObject:
         if entry.server_id == OWN_SERVER_ID:
             return self._own_tools.call(entry.name, arguments, self._caller)
         upstream = self._fleet.upstream(entry.server_id, self._caller)
-        tells = is_direct and self._conversation.wants_progress
-        return await upstream.call(
-            entry.name, arguments, on_progress=self._conversation.report_progress if tells else None
-        )
+        extra: JsonObject = {"_meta": meta} if meta else {}
+        if carried is not None:
+            return await upstream.call(entry.name, arguments, conversation=conversation, extra={**extra, **carried})
+
+        async def send(carried: JsonObject) -> JsonObject:
+            return await upstream.call(entry.name, arguments, conversation=conversation, extra={**extra, **carried})
+
+        return await answered(send, conversation, server_id=entry.server_id, shows_pages=self._shows_pages)
+
+
+def _status_of(result: JsonObject) -> CallStatus:
+    if result.get("resultType") == INPUT_REQUIRED:
+        return "asked"
+    return "tool_error" if result.get("isError") is True else "ok"
 
 
 def _result_of(answer: JsonObject, entry: CatalogTool) -> JsonObject:
     """Return the result in an upstream's answer, without what concerned only that exchange."""
     server = entry.server_id
-    if answer.get("resultType") == "input_required":
-        message = f"{server} asks a question of the user, which this version of Portico cannot pass on"
-        raise UpstreamRefused(message, upstream=server)
-    if not isinstance(answer.get("content"), list):
+    if answer.get("resultType") != INPUT_REQUIRED and not isinstance(answer.get("content"), list):
         if "structuredContent" not in answer:
             raise UpstreamMisbehaved(f"{server} answered without content", upstream=server)
         answer = {"content": [], **answer}
-    if "resultType" in answer:
-        answer = {key: value for key, value in answer.items() if key not in OF_THE_EXCHANGE}
-    meta = answer.get("_meta")
-    if isinstance(meta, dict) and SERVER_INFO_META_KEY in meta:
-        rest = {key: value for key, value in meta.items() if key not in OF_THE_EXCHANGE}
-        answer = {key: value for key, value in answer.items() if key != "_meta"} | ({"_meta": rest} if rest else {})
-    return answer
+    return without_exchange(answer)
 
 
 def _size(value: Mapping[str, JsonValue]) -> int:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import orjson
 
 from portal.server._envelope import enveloped
 from portal.server._listing import Listing
+from portal.wire import INVALID_PARAMS, RpcError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from portal._config import PortalConfig
     from portal.server._modes import Mode
     from portal.server._request import ClientRequest
     from portal.server._switches import Switches
     from portal.upstream import Caller, Fleet
     from typegen import JsonObject
+
+logger = logging.getLogger("portico.portal")
 
 
 class Lists:
@@ -25,6 +31,7 @@ class Lists:
         self._config = config
         self._fleet = fleet
         self._switches = switches
+        self._told: set[str] = set()
         self._generation = -1
         self._listings: dict[tuple[frozenset[str], bool], Listing] = {}
         self._bytes: dict[tuple[frozenset[str], bool, str, Mode, bool], bytes | None] = {}
@@ -48,11 +55,33 @@ class Lists:
         view = request.view
         key = (self._switches.off_for(request.caller.user), view.is_read_only, method, view.mode, request.is_modern)
         if key not in self._bytes:
-            answer = listed(listing, method, request)
+            answer = listing.answer_to(method, view.mode, is_modern=request.is_modern)
             self._bytes[key] = (
                 None if answer is None else _serialised(enveloped(answer, method, is_modern=request.is_modern))
             )
         return self._bytes[key]
+
+    async def tools(self, params: JsonObject, request: ClientRequest) -> JsonObject:
+        """Answer ``tools/list``. Raises ``RpcError`` for a cursor, as its like do: lists are given in one piece."""
+        return self._answer("tools/list", params, request)
+
+    async def prompts(self, params: JsonObject, request: ClientRequest) -> JsonObject:
+        """Answer ``prompts/list``."""
+        return self._answer("prompts/list", params, request)
+
+    async def resources(self, params: JsonObject, request: ClientRequest) -> JsonObject:
+        """Answer ``resources/list``."""
+        return self._answer("resources/list", params, request)
+
+    async def templates(self, params: JsonObject, request: ClientRequest) -> JsonObject:
+        """Answer ``resources/templates/list``."""
+        return self._answer("resources/templates/list", params, request)
+
+    def _answer(self, method: str, params: JsonObject, request: ClientRequest) -> JsonObject:
+        if params.get("cursor") is not None:
+            raise RpcError(INVALID_PARAMS, "Unknown cursor: this portal gives each list in one piece")
+        answer = self.for_request(request).answer_to(method, request.view.mode, is_modern=request.is_modern)
+        return answer or {}
 
     def _listing(self, off: frozenset[str], *, is_read_only: bool) -> Listing:
         if self._generation != self._fleet.generation:
@@ -66,15 +95,16 @@ class Lists:
             elif off:
                 self._listings[key] = self._listing(frozenset(), is_read_only=False).without(off)
             else:
-                self._listings[key] = Listing.of(self._config, self._fleet)
+                self._listings[key] = listing = Listing.of(self._config, self._fleet)
+                self._tell(listing.remarks)
         return self._listings[key]
 
-
-def listed(listing: Listing, method: str, request: ClientRequest) -> JsonObject | None:
-    """Return the whole answer to a list request; None for a request that is none."""
-    if method != "tools/list":
-        return None
-    return listing.answer(request.view.mode, is_modern=request.is_modern)
+    def _tell(self, remarks: Iterable[str]) -> None:
+        """Log what the operator should know of his rules, each remark once."""
+        for remark in remarks:
+            if remark not in self._told:
+                self._told.add(remark)
+                logger.warning("%s", remark)
 
 
 def _serialised(answer: JsonObject) -> bytes | None:

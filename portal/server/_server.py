@@ -2,36 +2,51 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
+import anyio
+
 from portal._conversation import NoConversation
+from portal.server._announcements import Announcements
+from portal.server._capabilities import capabilities_of
+from portal.server._completion import Completion
 from portal.server._envelope import enveloped
 from portal.server._greeting import discover_result, initialize_result
-from portal.server._invoker import PortalInvoker
-from portal.server._lists import Lists, listed
+from portal.server._lists import Lists
+from portal.server._log_levels import LogLevels
 from portal.server._own_tools import OwnTools
+from portal.server._passing import Passing
+from portal.server._program import ProgramConversation
+from portal.server._prompts import Prompts
+from portal.server._resources import Resources
+from portal.server._rounds import Rounds
+from portal.server._subscriptions import Subscriptions
 from portal.server._switches import Switches
 from portal.server._tool_calls import ToolCalls
-from portal.wire import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError
+from portal.wire import METHOD_NOT_FOUND, RpcError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from typing import TypeAlias
 
     from engine import Engine
     from portal._config import PortalConfig
     from portal._conversation import Conversation
     from portal._records import Recorder
+    from portal.server._invoker import PortalInvoker
     from portal.server._listing import Listing
     from portal.server._modes import View
     from portal.server._request import ClientRequest
-    from portal.upstream import Caller, Fleet
+    from portal.upstream import Caller, Change, Fleet
     from typegen import JsonObject
 
     Handler: TypeAlias = Callable[[JsonObject, ClientRequest], Awaitable[JsonObject]]
 
 LOCAL_USER: Final = "local"
-HANDSHAKE_METHODS: Final = frozenset({"initialize", "ping"})
+HANDSHAKE_METHODS: Final = frozenset(
+    {"initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"}
+)
 """Requests that MCP 2026-07-28 no longer knows."""
 MODERN_METHODS: Final = frozenset({"server/discover"})
 """Requests that only MCP 2026-07-28 knows."""
@@ -40,39 +55,62 @@ MODERN_METHODS: Final = frozenset({"server/discover"})
 class ServedPortal:
     """One portal as an MCP server, for every client and every protocol version at once.
 
-    ``on_change`` is called when what a user sees has changed by his own choice.
+    ``announcements`` holds the connections that are to be told of changes. It serves while ``running`` is open.
     """
 
-    def __init__(
-        self,
-        *,
-        config: PortalConfig,
-        fleet: Fleet,
-        engine: Engine,
-        recorder: Recorder,
-        on_change: Callable[[], None] = lambda: None,
-    ) -> None:
+    def __init__(self, *, config: PortalConfig, fleet: Fleet, engine: Engine, recorder: Recorder) -> None:
         self._config = config
         self._fleet = fleet
-        self._recorder = recorder
-        switches = Switches(on_change=on_change)
-        self._own_tools = OwnTools(portal=config, fleet=fleet, switches=switches)
+        switches = Switches(on_change=self._switched)
         self._lists = Lists(config=config, fleet=fleet, switches=switches)
+        self._subscriptions = Subscriptions(fleet=fleet, lists=self._lists)
+        self.announcements = Announcements(on_add=self._subscriptions.added, on_remove=self._subscriptions.removed)
+        self._rounds = Rounds(portal_id=config.id)
         self._tool_calls = ToolCalls(
             config=config,
             fleet=fleet,
             engine=engine,
             recorder=recorder,
             lists=self._lists,
-            invoker=self.invoker,
+            own_tools=OwnTools(portal=config, fleet=fleet, switches=switches),
+            rounds=self._rounds,
+        )
+        passing = Passing(fleet=fleet, rounds=self._rounds)
+        prompts = Prompts(lists=self._lists, passing=passing)
+        resources = Resources(
+            lists=self._lists,
+            passing=passing,
+            announcements=self.announcements,
+            subscriptions=self._subscriptions,
         )
         self._handlers: Mapping[str, Handler] = {
             "initialize": self._initialize,
             "server/discover": self._discover,
-            "ping": self._ping,
-            "tools/list": self._list,
-            "tools/call": self._call_tool,
+            "ping": _ping,
+            "tools/list": self._lists.tools,
+            "tools/call": self._tool_calls.call,
+            "prompts/list": self._lists.prompts,
+            "prompts/get": prompts.get,
+            "resources/list": self._lists.resources,
+            "resources/templates/list": self._lists.templates,
+            "resources/read": resources.read,
+            "resources/subscribe": resources.subscribe,
+            "resources/unsubscribe": resources.unsubscribe,
+            "completion/complete": Completion(fleet=fleet, lists=self._lists, passing=passing).complete,
+            "logging/setLevel": LogLevels(config=config, fleet=fleet, announcements=self.announcements).set_level,
         }
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Serve requests while the block is open; enter and leave in one task."""
+        async with self._rounds.suspended.running(), anyio.create_task_group() as tasks:
+            self._subscriptions.tasks = tasks
+            tasks.start_soon(self.announcements.run)
+            try:
+                yield
+            finally:
+                self._subscriptions.tasks = None
+                tasks.cancel_scope.cancel()
 
     @property
     def listing(self) -> Listing:
@@ -84,14 +122,12 @@ class ServedPortal:
         return self._lists.of(caller, is_read_only=view.is_read_only)
 
     def invoker(self, caller: Caller, conversation: Conversation | None = None) -> PortalInvoker:
-        """Return the function through which the calls of ``caller`` leave; questions go to ``conversation``."""
-        return PortalInvoker(
-            portal=self._config,
-            fleet=self._fleet,
-            own_tools=self._own_tools,
-            recorder=self._recorder,
-            caller=caller,
-            conversation=NoConversation() if conversation is None else conversation,
+        """Return the function through which the calls of a program of ``caller`` leave.
+
+        Questions and progress go to ``conversation``; without one nobody can be asked.
+        """
+        return self._tool_calls.invoker(
+            caller, self._lists.whole, ProgramConversation(conversation or NoConversation())
         )
 
     async def handle(self, method: str, params: JsonObject, request: ClientRequest) -> JsonObject:
@@ -117,25 +153,33 @@ class ServedPortal:
         """Tell a client in a line or two how to use the portal."""
         return self._lists.for_request(request).instructions(request.view.mode)
 
-    def capabilities(self, request: ClientRequest) -> JsonObject:  # noqa: ARG002 -- until servers offer more than tools
-        """Say what the portal can do for this client."""
-        return {"tools": {"listChanged": True}}
-
-    async def _initialize(self, params: JsonObject, request: ClientRequest) -> JsonObject:
-        return initialize_result(
-            params, capabilities=self.capabilities(request), instructions=self.instructions(request)
+    def capabilities(self) -> JsonObject:
+        """Say what the portal can do, by what its servers can."""
+        return capabilities_of(
+            self._fleet.listing(server.id).offers
+            for server in self._config.servers
+            if server.id in self._fleet.server_ids
         )
 
+    def changed(self, server_id: str, changes: frozenset[Change]) -> None:
+        """Take note of what became different of a server, and tell the clients whom it concerns."""
+        if any(server.id == server_id for server in self._config.servers):
+            self.announcements.changed(server_id, changes)
+
+    def notified(self, server_id: str, owner: str | None, method: str, params: JsonObject) -> None:
+        """Take what a server said beside its answers, on the session of ``owner``; see ``Fleet``."""
+        if any(server.id == server_id for server in self._config.servers):
+            self.announcements.pass_on(server_id, owner, method, params)
+
+    def _switched(self, user: str) -> None:
+        self.announcements.switched(user)
+
+    async def _initialize(self, params: JsonObject, request: ClientRequest) -> JsonObject:
+        return initialize_result(params, capabilities=self.capabilities(), instructions=self.instructions(request))
+
     async def _discover(self, _params: JsonObject, request: ClientRequest) -> JsonObject:
-        return discover_result(capabilities=self.capabilities(request), instructions=self.instructions(request))
+        return discover_result(capabilities=self.capabilities(), instructions=self.instructions(request))
 
-    async def _ping(self, _params: JsonObject, _request: ClientRequest) -> JsonObject:
-        return {}
 
-    async def _list(self, params: JsonObject, request: ClientRequest) -> JsonObject:
-        if params.get("cursor") is not None:
-            raise RpcError(INVALID_PARAMS, "Unknown cursor: this portal answers a list in one piece")
-        return listed(self._lists.for_request(request), "tools/list", request) or {}
-
-    async def _call_tool(self, params: JsonObject, request: ClientRequest) -> JsonObject:
-        return await self._tool_calls.call(params, request)
+async def _ping(_params: JsonObject, _request: ClientRequest) -> JsonObject:
+    return {}

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 class Switches:
-    """The switches of every user of one portal, kept in this process; ``on_change`` is called after each change."""
+    """The switches of every user of one portal, kept in this process; ``on_change`` gets the user after each."""
 
-    def __init__(self, *, on_change: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, *, on_change: Callable[[str], None] = lambda _: None) -> None:
         self._off: dict[str, frozenset[str]] = {}
         self._on_change = on_change
 
@@ -28,4 +28,4 @@ class Switches:
         after = before - {server_id} if is_on else before | {server_id}
         if after != before:
             self._off[user] = after
-            self._on_change()
+            self._on_change(user)

@@ -6,30 +6,31 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from portal._errors import UpstreamFailure, UpstreamRefused
+from portal._errors import CallDenied, UpstreamFailure, UpstreamRefused
 from portal.server._context_calls import ContextCalls
 from portal.server._envelope import tool_result
+from portal.server._invoker import PortalInvoker
 from portal.server._modes import Mode
+from portal.server._own_tools import OWN_SERVER_ID
 from portal.server._params import object_param, shown, text_param
+from portal.server._passing import forwarded_meta
+from portal.server._program import ProgramConversation
+from portal.server._resources import with_listed_uris
 from portal.server._tool_results import error_result
 from portal.wire import INTERNAL_ERROR, INVALID_PARAMS, RpcError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from engine import Engine
     from portal._config import PortalConfig
     from portal._conversation import Conversation
     from portal._records import Recorder
-    from portal.server._invoker import PortalInvoker
-    from portal.server._listing import ListedTool
+    from portal.server._listing import ListedTool, Listing
     from portal.server._lists import Lists
+    from portal.server._own_tools import OwnTools
     from portal.server._request import ClientRequest
+    from portal.server._rounds import Rounds
     from portal.upstream import Caller, Fleet
     from typegen import JsonObject
-
-HEARTBEAT_S: Final = 10.0
-"""Progress is sent this often while a program runs: clients count their timeouts from it (TypeScript SDK: 60 s)."""
 
 CONTEXT_TOOLS: Final = {
     Mode.LIST: frozenset[str](),
@@ -53,67 +54,102 @@ class ToolCalls:
         engine: Engine,
         recorder: Recorder,
         lists: Lists,
-        invoker: Callable[[Caller, Conversation], PortalInvoker],
+        own_tools: OwnTools,
+        rounds: Rounds,
     ) -> None:
         self._config = config
         self._fleet = fleet
         self._engine = engine
         self._recorder = recorder
         self._lists = lists
-        self._invoker = invoker
+        self._own_tools = own_tools
+        self._rounds = rounds
+
+    def invoker(
+        self, caller: Caller, listing: Listing, program: ProgramConversation, *, shows_pages: bool = False
+    ) -> PortalInvoker:
+        """Return the function through which the calls of ``caller`` of tools in ``listing`` leave."""
+        return PortalInvoker(
+            portal=self._config,
+            fleet=self._fleet,
+            own_tools=self._own_tools,
+            recorder=self._recorder,
+            caller=caller,
+            program=program,
+            listing=listing,
+            shows_pages=shows_pages,
+        )
 
     async def call(self, params: JsonObject, request: ClientRequest) -> JsonObject:
         """Answer one call. Raises ``RpcError`` for a tool that there is not, and with an upstream's own error."""
         name = text_param(params, "name", of="tools/call")
         arguments = object_param(params, "arguments", of="tools/call")
         if name in CONTEXT_TOOLS[request.view.mode]:
-            return tool_result(await self._run(name, arguments, request), request)
+            return tool_result(await self._context_tool(name, arguments, params, request), request)
         if request.view.mode in LISTING_MODES:
-            tool = self._lists.for_request(request).tools.get(name)
+            listing = self._lists.for_request(request)
+            tool = listing.tools.get(name)
             if tool is not None:
-                return tool_result(await self._forward(tool, arguments, request), request)
+                return tool_result(await self._forward(tool, arguments, params, request, listing), request)
         raise RpcError(INVALID_PARAMS, f"Unknown tool: {shown(name)}")
 
-    async def _run(self, name: str, arguments: JsonObject, request: ClientRequest) -> JsonObject:
-        """Answer a call of a context tool, telling the client now and then that it goes on."""
-        if not request.conversation.wants_progress:
-            return await self._call_context_tool(name, arguments, request)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_heartbeat, request.conversation)
-            answered = await self._call_context_tool(name, arguments, request)
-            tasks.cancel_scope.cancel()
-        return answered
+    async def _context_tool(
+        self, name: str, arguments: JsonObject, params: JsonObject, request: ClientRequest
+    ) -> JsonObject:
+        if name == "query":
+            listing = self._lists.for_request(request)
+            name_of = listing.listed_name_of if request.view.mode is Mode.NAMES else None
+            return self._calls(request, ProgramConversation(request.conversation)).query(arguments, name_of=name_of)
 
-    async def _call_context_tool(self, name: str, arguments: JsonObject, request: ClientRequest) -> JsonObject:
+        async def run(conversation: Conversation, _: JsonObject | None) -> JsonObject:
+            program = ProgramConversation(conversation)
+            calls = self._calls(request, program)
+            async with anyio.create_task_group() as tasks:
+                if conversation.wants_progress:
+                    tasks.start_soon(program.beat)
+                try:
+                    if name == "code":
+                        result = await calls.code(arguments)
+                    else:
+                        result = await calls.execute(arguments, has_programs=request.view.has_programs)
+                finally:
+                    program.close()
+                tasks.cancel_scope.cancel()
+            return result
+
+        return await self._rounds.serve("tools/call", params, request, run, passes=False)
+
+    def _calls(self, request: ClientRequest, program: ProgramConversation) -> ContextCalls:
         listing = self._lists.for_request(request)
-        calls = ContextCalls(
+        return ContextCalls(
             engine=self._engine,
             portal=self._config,
             recorder=self._recorder,
             catalog=listing.catalog,
-            invoker=self._invoker(request.caller, request.conversation),
+            invoker=self.invoker(request.caller, listing, program, shows_pages=request.is_modern),
             caller=request.caller,
             accounts=self._fleet.accounts(request.caller),
         )
-        if name == "code":
-            return await calls.code(arguments)
-        if name == "execute":
-            return await calls.execute(arguments, has_programs=request.view.has_programs)
-        return calls.query(arguments, name_of=listing.listed_name_of if request.view.mode is Mode.NAMES else None)
 
-    async def _forward(self, tool: ListedTool, arguments: JsonObject, request: ClientRequest) -> JsonObject:
+    async def _forward(
+        self, tool: ListedTool, arguments: JsonObject, params: JsonObject, request: ClientRequest, listing: Listing
+    ) -> JsonObject:
+        entry = tool.entry
+        program = ProgramConversation(request.conversation)
+        invoker = self.invoker(request.caller, listing, program, shows_pages=request.is_modern)
+        meta = forwarded_meta(request.meta)
+
+        async def send(conversation: Conversation, carried: JsonObject | None) -> JsonObject:
+            return await invoker.call(entry, arguments, conversation=conversation, carried=carried, meta=meta)
+
+        passes = entry.server_id == OWN_SERVER_ID or (
+            self._fleet.listing(entry.server_id).is_modern is True and tool.permission(in_program=False) == "allow"
+        )
         try:
-            return await self._invoker(request.caller, request.conversation).call(tool.entry, arguments)
+            result = await self._rounds.serve("tools/call", params, request, send, passes=passes)
         except UpstreamRefused as refusal:
             # The server's own JSON-RPC error is the client's to see as it is.
             raise RpcError(refusal.code or INTERNAL_ERROR, refusal.message, refusal.data) from refusal
-        except UpstreamFailure as failure:
+        except (UpstreamFailure, CallDenied) as failure:
             return error_result(failure.message)
-
-
-async def _heartbeat(conversation: Conversation) -> None:
-    seconds = 0.0
-    while True:
-        await anyio.sleep(HEARTBEAT_S)
-        seconds += HEARTBEAT_S
-        await conversation.report_progress(seconds, None, "running")
+        return with_listed_uris(result, entry.server_id, listing)

@@ -1,0 +1,90 @@
+"""Requests that pass through to one upstream as they are: those about prompts, resources and completions."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from portal._errors import UpstreamFailure, UpstreamRefused
+from portal.server._envelope import SERVER_INFO_KEY
+from portal.server._questions import answered
+from portal.server._rounds import INPUT_REQUIRED
+from portal.wire import INTERNAL_ERROR, RpcError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from portal._conversation import Conversation
+    from portal.server._request import ClientRequest
+    from portal.server._rounds import Rounds
+    from portal.upstream import Fleet
+    from typegen import JsonObject
+
+ROUND_PARAMS: Final = frozenset({"inputResponses", "requestState", "_meta"})
+"""Params that are of a round, or of an exchange, and not of what is asked."""
+OWN_META: Final = "io.modelcontextprotocol/"
+"""What begins so in a request's ``_meta`` speaks of the exchange between its two parties."""
+
+
+class Passing:
+    """Passes requests of one portal's clients on."""
+
+    def __init__(self, *, fleet: Fleet, rounds: Rounds) -> None:
+        self._fleet = fleet
+        self._rounds = rounds
+
+    async def pass_on(
+        self, method: str, params: JsonObject, request: ClientRequest, *, server_id: str, asked: JsonObject
+    ) -> JsonObject:
+        """Send the request ``asked`` upstream and return its result as it came; ``params`` are those of the client.
+
+        Raises ``RpcError``: the upstream's own, or one that says why there is no answer.
+        """
+        upstream = self._fleet.upstream(server_id, request.caller)
+        meta = forwarded_meta(request.meta)
+        kept: JsonObject = {key: value for key, value in asked.items() if key not in ROUND_PARAMS}
+        if meta:
+            kept["_meta"] = meta
+
+        async def work(conversation: Conversation, carried: JsonObject | None) -> JsonObject:
+            async def send(carried: JsonObject) -> JsonObject:
+                return await upstream.request(method, {**kept, **carried}, conversation=conversation)
+
+            if carried is not None:
+                return await send(carried)
+            return await answered(send, conversation, server_id=server_id, shows_pages=request.is_modern)
+
+        with self.refusals():
+            result = await self._rounds.serve(
+                method, params, request, work, passes=self._fleet.listing(server_id).is_modern is True
+            )
+        return without_exchange(result)
+
+    @contextmanager
+    def refusals(self) -> Iterator[None]:
+        """Turn what an upstream fails by into what its client is answered."""
+        try:
+            yield
+        except UpstreamRefused as refusal:
+            # The server's own JSON-RPC error is the client's to see as it is.
+            raise RpcError(refusal.code or INTERNAL_ERROR, refusal.message, refusal.data) from refusal
+        except UpstreamFailure as failure:
+            raise RpcError(INTERNAL_ERROR, failure.message) from failure
+
+
+def forwarded_meta(meta: JsonObject) -> JsonObject:
+    """Return what of a request's ``_meta`` goes on to the upstream: all that is not of this exchange alone."""
+    return {key: value for key, value in meta.items() if key != "progressToken" and not key.startswith(OWN_META)}
+
+
+def without_exchange(answer: JsonObject) -> JsonObject:
+    """Return a result without what concerned only the exchange with its upstream (MCP 2026-07-28)."""
+    if answer.get("resultType") == INPUT_REQUIRED:
+        return answer
+    if "resultType" in answer:
+        answer = {key: value for key, value in answer.items() if key != "resultType"}
+    meta = answer.get("_meta")
+    if isinstance(meta, dict) and SERVER_INFO_KEY in meta:
+        rest = {key: value for key, value in meta.items() if key != SERVER_INFO_KEY}
+        answer = {key: value for key, value in answer.items() if key != "_meta"} | ({"_meta": rest} if rest else {})
+    return answer
