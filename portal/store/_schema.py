@@ -22,7 +22,7 @@ from sqlalchemy import (
     Text,
 )
 
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 """The schema that this version reads and writes. Schemas are numbered, so a greater one is newer."""
 VERSION_TABLE: Final = "portico_schema"
 """Not Alembic's own name for it, which another program in the same PostgreSQL database may use."""
@@ -38,11 +38,11 @@ METADATA: Final = MetaData(
 # SQLite numbers the rows of a table by itself only where the key is an INTEGER.
 _RowNumber: Final = BigInteger().with_variant(Integer(), "sqlite")
 
-TOOL_LISTS: Final = Table(
-    "tool_lists",
+OFFERS: Final = Table(
+    "offers",
     METADATA,
-    Column("digest", Text, primary_key=True),  # SHA-256 of ``tools``: equal lists are kept once
-    Column("tools", LargeBinary, nullable=False),  # the definitions as the upstream sent them, a JSON array
+    Column("digest", Text, primary_key=True),  # SHA-256 of ``content``: equal offers are kept once
+    Column("content", LargeBinary, nullable=False),  # what the upstream listed and said of itself, a JSON object
 )
 
 CATALOGS: Final = Table(
@@ -50,7 +50,7 @@ CATALOGS: Final = Table(
     METADATA,
     Column("server_id", Text, primary_key=True),
     Column("source", Text, nullable=False),  # a hash of where the server is: another server's list is not this one's
-    Column("digest", Text, ForeignKey(TOOL_LISTS.c.digest), nullable=False),
+    Column("digest", Text, ForeignKey(OFFERS.c.digest), nullable=False),
     Column("synced_at", Double, nullable=False),
 )
 

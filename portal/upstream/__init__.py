@@ -1,7 +1,10 @@
 """The upstreams: sessions with the servers behind a portal, who owns and who shares them, and what they offer."""
 
-from portal.upstream._fleet import Caller, Fleet
+from portal.upstream._fleet import Fleet
+from portal.upstream._offers import Change, Offers
+from portal.upstream._own_sessions import Caller
+from portal.upstream._status import ServerStatus
 from portal.upstream._tool import UpstreamTool, read_tools
-from portal.upstream._upstream import ServerStatus, Upstream
+from portal.upstream._upstream import Upstream
 
-__all__ = ["Caller", "Fleet", "ServerStatus", "Upstream", "UpstreamTool", "read_tools"]
+__all__ = ["Caller", "Change", "Fleet", "Offers", "ServerStatus", "Upstream", "UpstreamTool", "read_tools"]

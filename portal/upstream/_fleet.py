@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from portal._errors import UpstreamUnavailable
-from portal.upstream._upstream import ServerStatus, Upstream
+from portal._errors import UpstreamBusy, UpstreamFailure, UpstreamUnavailable
+from portal.upstream._lane import Lane
+from portal.upstream._own_sessions import Caller, OwnKey, interactive, own_key, session_rule
+from portal.upstream._upstream import Upstream
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
     from types import TracebackType
     from typing import Self
 
     from anyio.abc import TaskGroup
 
-    from portal._server_config import ServerConfig, Session
-    from typegen import JsonValue
+    from portal._server_config import ServerConfig
+    from portal.upstream._offers import Change
+    from portal.upstream._status import ServerStatus
+    from typegen import JsonObject
 
 logger = logging.getLogger("portico.upstream")
 
@@ -29,47 +32,44 @@ IDLE_S: Final = 10 * 60.0
 """A session of one user or client that nobody used for so long is closed, and its process ended."""
 IDLE_CHECK_S: Final = 30.0
 MAX_OWN_SESSIONS: Final = 256
-"""Sessions of single users and clients in all; each may be a process."""
+"""Sessions of single users and clients with servers that have a url, in all."""
+MAX_OWN_CHILDREN: Final = 64
+"""The same of servers that are started by a command: each is a process."""
 CLOSE_S: Final = 8.0
 """Time for all sessions to close at once: a child gets two seconds each after its input closed, SIGTERM and SIGKILL."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
-    """Who a call is made for: a user, and the client session, where the client's protocol version has sessions.
-
-    ``capabilities`` is what the client declared (MCP, ``ClientCapabilities``).
-    """
-
-    user: str
-    client: str | None = None
-    capabilities: Mapping[str, JsonValue] = field(default_factory=dict, compare=False)
 
 
 class Fleet:
     """The upstreams. ``async with`` starts an owner task for each and returns at once, whatever state they are in.
 
-    ``on_change`` is called whenever a status or a tool list changed; ``generation`` counts those times. ``keep`` gets
-    what a server listed, for ``restore`` at the next start.
+    ``on_change`` is called with the id of a server and what became different of it; ``generation`` counts those times.
+    ``on_notification`` is called with a server's id, the owner of the session it spoke on (``Caller.owner``; None for
+    the shared one), and what it said beside changed lists. ``keep`` gets what a server listed, for ``restore`` at the
+    next start.
     """
 
     def __init__(
         self,
         servers: Iterable[ServerConfig],
         *,
-        on_change: Callable[[], None] = lambda: None,
-        keep: Callable[[ServerConfig, Sequence[JsonValue]], Awaitable[None]] | None = None,
+        on_change: Callable[[str, frozenset[Change]], None] = lambda _, __: None,
+        on_notification: Callable[[str, str | None, str, JsonObject], None] = lambda _, __, ___, ____: None,
+        keep: Callable[[ServerConfig, JsonObject], Awaitable[None]] | None = None,
     ) -> None:
         self.generation = 0
         self._on_change = on_change
+        self._on_notification = on_notification
         self._configs = {config.id: config for config in servers if config.enabled}
         self._primary = {
             server_id: Upstream(
-                config, on_change=self._changed, keep=partial(keep, config) if keep is not None else None
+                config,
+                on_change=partial(self._changed, server_id),
+                on_notification=partial(on_notification, server_id, None),
+                keep=partial(keep, config) if keep is not None else None,
             )
             for server_id, config in self._configs.items()
         }
-        self._own: dict[tuple[str, str], Upstream] = {}
+        self._own: dict[OwnKey, Upstream] = {}
         self._tasks: TaskGroup | None = None
         self._owners = 0
         self._all_done = anyio.Event()
@@ -102,54 +102,78 @@ class Fleet:
         """The ids of the servers that are enabled, in the order of the configuration."""
         return tuple(self._primary)
 
-    def restore(self, definitions: Mapping[str, Iterable[JsonValue]]) -> None:
-        """Offer the tools that the servers listed at an earlier start until they list their own."""
+    def restore(self, kept: Mapping[str, JsonObject]) -> None:
+        """Offer what the servers listed at an earlier start until they list their own."""
         for server_id, upstream in self._primary.items():
-            if server_id in definitions:
-                upstream.restore(definitions[server_id])
+            if server_id in kept:
+                upstream.restore(kept[server_id])
 
     def status(self) -> tuple[ServerStatus, ...]:
         """How each server is, in the order of the configuration."""
         return tuple(upstream.status for upstream in self._primary.values())
 
+    async def sync(self, server_id: str | None = None) -> Mapping[str, UpstreamFailure]:
+        """List what one server offers again, or all, and wait until that is done and kept.
+
+        Returns what kept which server from it. Raises ``KeyError`` for an unknown server.
+        """
+        failures: dict[str, UpstreamFailure] = {}
+
+        async def sync_one(key: str) -> None:
+            try:
+                await self._primary[key].sync()
+            except UpstreamFailure as failure:
+                failures[key] = failure
+
+        chosen = self._primary if server_id is None else {server_id: self._primary[server_id]}
+        async with anyio.create_task_group() as tasks:
+            for key in chosen:
+                tasks.start_soon(sync_one, key)
+        return failures
+
     def accounts(self, caller: Caller) -> dict[str, str]:
-        """Name the account of ``caller``, by server id, at every server where callers share no session.
+        """Name the account of ``caller``, by server id, at every server where callers have one of their own.
 
         What results look like is learned for each account apart there (see ``Engine.code``).
         """
         return {
-            server_id: caller.user for server_id, config in self._configs.items() if session_rule(config) != "shared"
+            server_id: caller.user
+            for server_id, config in self._configs.items()
+            if session_rule(config) in {"user", "client"}
         }
 
     def listing(self, server_id: str) -> Upstream:
-        """Return the session from which the server's tools are listed. Raises ``KeyError`` for an unknown server."""
+        """Return the session from which the server is listed. Raises ``KeyError`` for an unknown server."""
         return self._primary[server_id]
 
     def upstream(self, server_id: str, caller: Caller) -> Upstream:
         """Return the session through which calls of ``caller`` go; one of its own is started where that is the rule.
 
-        Raises ``UpstreamUnavailable`` for a server that is not there, or when too many own sessions are open.
+        Raises ``UpstreamUnavailable`` for a server that is not there, ``UpstreamBusy`` when there must be an own
+        session and too many are in use.
         """
         config = self._configs.get(server_id)
         if config is None or self._tasks is None:
             raise UpstreamUnavailable(f"there is no server {server_id}", upstream=server_id, retryable=False)
-        owner = _owner(session_rule(config), caller)
-        if owner is None:
-            return self._primary[server_id]
-        own = self._own.get((server_id, owner))
-        if own is None:
-            if len(self._own) >= MAX_OWN_SESSIONS:
-                raise UpstreamUnavailable("too many sessions are open; try again later", upstream=server_id)
-            own = self._own[server_id, owner] = Upstream(config)
-            own.tools = self._primary[server_id].tools
-            self._start(own, key=(server_id, owner))
-        return own
+        primary = self._primary[server_id]
+        key = own_key(config, caller, is_modern=primary.is_modern)
+        if key is None:
+            return primary
+        own = self._own.get(key)
+        if own is not None:
+            return own
+        if self._make_room(config):
+            return self._open_own(key, caller)
+        if session_rule(config) == "auto":
+            return primary  # as everybody: what the client could be asked is not declared there
+        message = f"too many sessions with {server_id} and others are in use: try again in a minute"
+        raise UpstreamBusy(message, upstream=server_id, retry_after_s=60.0)
 
     def release_client(self, client: str) -> None:
         """Close the sessions that belong to a client session which has ended."""
-        for (_, owner), upstream in list(self._own.items()):
-            if owner == f"client:{client}":
-                upstream.stop()
+        for key, upstream in list(self._own.items()):
+            if key.owner == f"client:{client}":
+                self._close_own(key, upstream)
 
     async def wait_settled(self, timeout_s: float | None = None) -> bool:
         """Wait until the first attempt at every server has succeeded or failed; return whether it did in time."""
@@ -158,12 +182,44 @@ class Fleet:
                 await upstream.wait_settled()
         return not waiting.cancelled_caught
 
-    def _start(self, upstream: Upstream, *, key: tuple[str, str] | None = None) -> None:
+    def _open_own(self, key: OwnKey, caller: Caller) -> Upstream:
+        primary = self._primary[key.server_id]
+        config = primary.config
+        own = self._own[key] = Upstream(
+            config,
+            source=primary,
+            # One server behind all sessions has one measure of work; each process of a command has its own.
+            lane=primary.lane if config.url is not None else Lane(config.id, width=config.max_concurrent),
+            capabilities=interactive(caller),
+            on_notification=partial(self._on_notification, key.server_id, key.owner),
+        )
+        self._start(own, key=key)
+        return own
+
+    def _make_room(self, config: ServerConfig) -> bool:
+        """See to it that one more own session may be opened, closing the one that is idle longest for it."""
+        is_child = config.url is None
+        alike = {key: own for key, own in self._own.items() if (own.config.url is None) is is_child}
+        if len(alike) < (MAX_OWN_CHILDREN if is_child else MAX_OWN_SESSIONS):
+            return True
+        idle = [(own.last_used, key) for key, own in alike.items() if not own.is_busy]
+        if not idle:
+            return False
+        _, key = min(idle, key=lambda item: item[0])
+        self._close_own(key, self._own[key])
+        return True
+
+    def _close_own(self, key: OwnKey, own: Upstream) -> None:
+        own.stop()
+        if self._own.get(key) is own:  # at once: nobody must be given a session that is closing
+            del self._own[key]
+
+    def _start(self, upstream: Upstream, *, key: OwnKey | None = None) -> None:
         assert self._tasks is not None  # noqa: S101 -- only between enter and exit
         self._owners += 1
         self._tasks.start_soon(self._own_session, upstream, key, name=f"upstream {upstream.config.id}")
 
-    async def _own_session(self, upstream: Upstream, key: tuple[str, str] | None) -> None:
+    async def _own_session(self, upstream: Upstream, key: OwnKey | None) -> None:
         try:
             await upstream.run()
         except Exception:
@@ -178,31 +234,10 @@ class Fleet:
     async def _stop_idle(self) -> None:
         while True:
             await anyio.sleep(IDLE_CHECK_S)
-            for upstream in list(self._own.values()):
-                if time.monotonic() - upstream.last_used > IDLE_S:
-                    upstream.stop()
+            for key, own in list(self._own.items()):
+                if not own.is_busy and time.monotonic() - own.last_used > IDLE_S:
+                    self._close_own(key, own)
 
-    def _changed(self) -> None:
+    def _changed(self, server_id: str, changes: frozenset[Change]) -> None:
         self.generation += 1
-        self._on_change()
-
-
-def session_rule(config: ServerConfig) -> Session:
-    """Say who shares a session: what the configuration says, else one a user where the server is per user, else all.
-
-    One process or one credential that the operator gave serves everybody; so the default is ``shared`` for those.
-    """
-    if config.session is not None:
-        return config.session
-    return "user" if config.per_user else "shared"
-
-
-def _owner(rule: Session, caller: Caller) -> str | None:
-    """Name whose session it is, None for the shared one; a client without a session counts as its user."""
-    match rule:
-        case "shared":
-            return None
-        case "user":
-            return f"user:{caller.user}"
-        case "client":
-            return f"client:{caller.client}" if caller.client is not None else f"user:{caller.user}"
+        self._on_change(server_id, changes)

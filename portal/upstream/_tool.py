@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from mcp.shared.inbound import find_invalid_x_mcp_header, x_mcp_header_map
 from mcp_types.methods import serialize_server_result
 from mcp_types.version import LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION
 from pydantic import ValidationError
 
+from portal.wire import mirrored_params
 from typegen import Tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from portal.wire import MirroredParam
     from typegen import JsonObject, JsonValue
 
 logger = logging.getLogger("portico.upstream")
@@ -30,31 +32,57 @@ MAX_NAME_CHARS: Final = 256
 # What a 2026-07-28 list result must carry beside its tools.
 _MODERN_LIST: Final[dict[str, JsonValue]] = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
 
+_NO_TOOLS: Final[Mapping[str, UpstreamTool]] = MappingProxyType({})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamTool:
-    """A tool of one upstream: for the engine (``tool``) and for clients that list it.
+    """A tool of one upstream: for the engine (``tool``), and for clients that list it as it was defined.
 
     ``handshake`` is what clients of the versions up to 2025-11-25 see and ``modern`` what those of 2026-07-28 see: the
     definition as it came, unknown fields included; None where that version cannot express it.
-    ``header_paths`` says which arguments are mirrored into ``Mcp-Param-*`` headers (MCP 2026-07-28, transports).
+    ``mirrored`` are the arguments that are repeated in ``Mcp-Param-*`` headers (MCP 2026-07-28, transports).
     """
 
     tool: Tool
+    definition: JsonObject
     handshake: JsonObject | None
     modern: JsonObject | None
-    header_paths: Mapping[tuple[str, ...], str]
+    mirrored: tuple[MirroredParam, ...]
 
     @property
     def name(self) -> str:
         """The tool's own name at its upstream."""
         return self.tool.name
 
+    @property
+    def is_idempotent(self) -> bool:
+        """Whether a call may be sent again without harm, as the tool says itself (MCP, ``ToolAnnotations``)."""
+        annotations = self.tool.annotations or {}
+        return annotations.get("idempotentHint") is True or annotations.get("readOnlyHint") is True
+
 
 def read_tools(definitions: Iterable[JsonValue], *, upstream: str) -> tuple[UpstreamTool, ...]:
     """Read the definitions that an upstream listed, in its order; what is no tool is left out with a warning."""
     tools: dict[str, UpstreamTool] = {}
+    add_tools(tools, definitions, upstream=upstream)
+    return tuple(tools.values())
+
+
+def add_tools(
+    tools: dict[str, UpstreamTool],
+    definitions: Iterable[JsonValue],
+    *,
+    upstream: str,
+    known: Mapping[str, UpstreamTool] = _NO_TOOLS,
+) -> None:
+    """Read more definitions into ``tools``, as ``read_tools``; one that is in ``known`` is not checked again."""
     for definition in definitions:
+        name = definition.get("name") if isinstance(definition, dict) else None
+        before = known.get(name) if isinstance(name, str) else None
+        if before is not None and before.definition == definition and before.name not in tools:
+            tools[before.name] = before
+            continue
         try:
             tool = _read(definition)
         except InvalidTool as problem:
@@ -64,7 +92,6 @@ def read_tools(definitions: Iterable[JsonValue], *, upstream: str) -> tuple[Upst
             logger.warning("%s: left out a second tool named %r", upstream, tool.name)
             continue
         tools[tool.name] = tool
-    return tuple(tools.values())
 
 
 class InvalidTool(ValueError):  # noqa: N818 -- never leaves this module
@@ -80,14 +107,16 @@ def _read(definition: JsonValue) -> UpstreamTool:
     schema = definition.get("inputSchema")
     if not isinstance(schema, dict):
         raise InvalidTool("it has no inputSchema")
-    handshake, modern = _for_handshake(definition), _for_modern(definition, schema)
+    handshake, mirrored = _for_handshake(definition), _mirrored(schema)
+    modern = definition if mirrored is not None and _is_valid_modern(definition) else None
     if handshake is None and modern is None:
         raise InvalidTool("its definition fits no version of the protocol")
     return UpstreamTool(
         tool=_for_engine(name, schema, definition),
+        definition=definition,
         handshake=handshake,
         modern=modern,
-        header_paths=x_mcp_header_map(schema) if modern is not None else {},
+        mirrored=mirrored if modern is not None and mirrored is not None else (),
     )
 
 
@@ -102,11 +131,16 @@ def _for_handshake(definition: JsonObject) -> JsonObject | None:
     return None
 
 
-def _for_modern(definition: JsonObject, schema: JsonObject) -> JsonObject | None:
+def _mirrored(schema: JsonObject) -> tuple[MirroredParam, ...] | None:
     # MCP 2026-07-28, transports: a client must drop a tool whose x-mcp-header annotations are invalid.
-    if find_invalid_x_mcp_header(schema) is not None:
+    try:
+        return mirrored_params(schema)
+    except ValueError:
         return None
-    return definition if _is_valid(LATEST_MODERN_VERSION, {"tools": [definition], **_MODERN_LIST}) else None
+
+
+def _is_valid_modern(definition: JsonObject) -> bool:
+    return _is_valid(LATEST_MODERN_VERSION, {"tools": [definition], **_MODERN_LIST})
 
 
 def _is_valid(version: str, result: JsonObject) -> bool:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from portal import Portal
     from tests.portal.conftest import PortalAt, Serving, Upstreamed
+    from typegen import JsonObject, JsonValue
 
 GONE = "http://127.0.0.1:9/mcp"  # the discard port: nothing listens there
 TOKEN = "t0ken-0123456789"
@@ -37,7 +38,11 @@ async def run(portal: Portal, source: str, *, owner: str = "default/ann") -> str
 
 async def stored_tools(portal: Portal) -> list[str]:
     catalogs = await portal.store.catalogs.load()
-    return [str(tool["name"]) for tools in catalogs.values() for tool in tools if isinstance(tool, dict)]
+    return [str(tool["name"]) for offers in catalogs.values() for tool in objects(offers["tools"])]
+
+
+def objects(value: JsonValue) -> list[JsonObject]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 async def until_stored(portal: Portal, *names: str) -> None:

@@ -241,7 +241,8 @@ async def test_a_call_whose_fate_is_unknown_is_not_repeated(upstream: Upstreamed
 
 
 @pytest.mark.parametrize(
-    ("breaking", "failure"), [("broken", "the connection to up broke"), ("huge", "more than 16 MiB, which is too much")]
+    ("breaking", "failure"),
+    [("broken", "the connection to up broke"), ("huge", r"17\.0 MiB \(more than 16 MiB\), which is too much")],
 )
 async def test_one_broken_exchange_leaves_the_others_on_the_session_alone(
     upstream: Upstreamed, serving: Serving, breaking: str, failure: str

@@ -1,4 +1,4 @@
-"""Synced tool lists, from one start to the next."""
+"""What servers offer, from one start to the next."""
 
 from __future__ import annotations
 
@@ -8,66 +8,68 @@ from sqlalchemy import func, select
 
 from portal import Secret
 from portal.store._database import Database
-from portal.store._schema import TOOL_LISTS
+from portal.store._schema import OFFERS
 
 if TYPE_CHECKING:
     from portal._store_url import StoreUrl
     from tests.portal.store.conftest import StoreAt
-    from typegen import JsonValue
+    from typegen import JsonObject
 
-TOOLS: list[JsonValue] = [
-    {"name": "b", "inputSchema": {}, "x-unknown": "é\0"},
-    {"name": "a", "inputSchema": {"z": 1, "a": 2}},
-]
+OFFERED: JsonObject = {
+    "tools": [{"name": "b", "inputSchema": {}, "x-unknown": "é\0"}, {"name": "a", "inputSchema": {"z": 1, "a": 2}}],
+    "prompts": [{"name": "p"}],
+    "instructions": None,
+}
+LESS: JsonObject = {"tools": []}
 
 
-async def lists_kept(location: StoreUrl) -> int:
+async def offers_kept(location: StoreUrl) -> int:
     database = Database(location)
     async with database.reading() as connection:
-        count = await connection.scalar(select(func.count()).select_from(TOOL_LISTS))
+        count = await connection.scalar(select(func.count()).select_from(OFFERS))
     await database.close()
     return count or 0
 
 
-async def test_a_tool_list_comes_back_as_the_server_sent_it(store_at: StoreAt) -> None:
+async def test_what_a_server_listed_comes_back_as_it_was_sent(store_at: StoreAt) -> None:
     async with store_at() as store:
-        await store.catalogs.save("tickets", "here", TOOLS)
-        await store.catalogs.save("files", "there", [])
+        await store.catalogs.save("tickets", "here", OFFERED)
+        await store.catalogs.save("files", "there", LESS)
 
     async with store_at() as store:
-        assert await store.catalogs.load() == {("tickets", "here"): TOOLS, ("files", "there"): []}
+        assert await store.catalogs.load() == {("tickets", "here"): OFFERED, ("files", "there"): LESS}
 
 
-async def test_a_server_has_the_list_that_it_sent_last(store_at: StoreAt) -> None:
+async def test_a_server_has_what_it_listed_last(store_at: StoreAt) -> None:
     async with store_at() as store:
-        await store.catalogs.save("tickets", "here", TOOLS)
-        await store.catalogs.save("tickets", "elsewhere", TOOLS[:1])
+        await store.catalogs.save("tickets", "here", OFFERED)
+        await store.catalogs.save("tickets", "elsewhere", LESS)
 
-        assert await store.catalogs.load() == {("tickets", "elsewhere"): TOOLS[:1]}
+        assert await store.catalogs.load() == {("tickets", "elsewhere"): LESS}
 
 
-async def test_equal_lists_are_kept_once_and_unused_ones_go(location: StoreUrl, store_at: StoreAt) -> None:
+async def test_equal_offers_are_kept_once_and_unused_ones_go(location: StoreUrl, store_at: StoreAt) -> None:
     async with store_at() as store:
         for server_id in ("one", "two", "two"):
-            await store.catalogs.save(server_id, "here", TOOLS)
-        assert await lists_kept(location) == 1
-        await store.catalogs.save("one", "here", [])
-        await store.catalogs.save("two", "here", [])
+            await store.catalogs.save(server_id, "here", OFFERED)
+        assert await offers_kept(location) == 1
+        await store.catalogs.save("one", "here", LESS)
+        await store.catalogs.save("two", "here", LESS)
         await store.sweep()
 
-        assert await lists_kept(location) == 1
-        assert await store.catalogs.load() == {("one", "here"): [], ("two", "here"): []}
+        assert await offers_kept(location) == 1
+        assert await store.catalogs.load() == {("one", "here"): LESS, ("two", "here"): LESS}
 
 
-async def test_a_secret_that_a_server_repeats_in_its_list_is_cut_out(store_at: StoreAt) -> None:
+async def test_a_secret_that_a_server_repeats_is_cut_out(store_at: StoreAt) -> None:
     async with store_at(secrets=[Secret("token-1")]) as store:
-        await store.catalogs.save("tickets", "here", [{"description": "you are token-1"}])
+        await store.catalogs.save("tickets", "here", {"instructions": "you are token-1"})
 
-        assert await store.catalogs.load() == {("tickets", "here"): [{"description": "you are ***"}]}
+        assert await store.catalogs.load() == {("tickets", "here"): {"instructions": "you are ***"}}
 
 
 async def test_a_list_that_json_cannot_hold_is_left_out(store_at: StoreAt) -> None:
     async with store_at() as store:
-        await store.catalogs.save("tickets", "here", [{"maximum": 2**70}])
+        await store.catalogs.save("tickets", "here", {"tools": [{"maximum": 2**70}]})
 
         assert await store.catalogs.load() == {}

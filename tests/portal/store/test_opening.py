@@ -33,8 +33,8 @@ PROMISE_OF_NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 
 def upgrade() -> None:
@@ -63,10 +63,10 @@ def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A later version of Portico, with one more step; gives the file of that step."""
     steps = tmp_path / "steps"
     shutil.copytree(migrating.STEPS, steps, ignore=shutil.ignore_patterns("__pycache__"))
-    (steps / "_0002_next.py").write_text(PROMISE_OF_NEXT)
+    (steps / "_0003_next.py").write_text(PROMISE_OF_NEXT)
     monkeypatch.setattr(migrating, "STEPS", steps)
-    monkeypatch.setattr(migrating, "HEAD", "0002")
-    return steps / "_0002_next.py"
+    monkeypatch.setattr(migrating, "HEAD", "0003")
+    return steps / "_0003_next.py"
 
 
 async def test_a_store_is_made_by_opening_it(location: StoreUrl, store_at: StoreAt) -> None:
@@ -151,13 +151,13 @@ async def test_a_store_is_backed_up_before_it_is_migrated(
 
     migration = await migrate(location)
 
-    assert (migration.before, migration.after) == (HEAD, "0002")
+    assert (migration.before, migration.after) == (HEAD, "0003")
     assert "note" in await columns_of_calls(location)
     if location.path is None:
         assert migration.backup is None
     else:
         assert migration.backup is not None
-        assert re.fullmatch(r"portico\.db\.before-0002-\d{8}T\d{6}Z", migration.backup.name)
+        assert re.fullmatch(r"portico\.db\.before-0003-\d{8}T\d{6}Z", migration.backup.name)
         assert stat.S_IMODE(migration.backup.stat().st_mode) == 0o600
         assert "note" not in await columns_of_calls(StoreUrl.file(migration.backup))
 

@@ -1,4 +1,4 @@
-"""The tools of the configured servers, kept in the store from one start to the next."""
+"""What the configured servers offer, kept in the store from one start to the next."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ import orjson
 from portal._redaction import Redactor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from portal._server_config import ServerConfig
     from portal.store import Catalogs
-    from typegen import JsonValue
+    from typegen import JsonObject
 
 
-class KeptTools:
+class KeptOffers:
     """What each server listed last. A server that moved to another address starts with nothing."""
 
     def __init__(self, catalogs: Catalogs) -> None:
         self._catalogs = catalogs
 
-    async def load(self, servers: Iterable[ServerConfig]) -> dict[str, list[JsonValue]]:
-        """Return the kept definitions by server id. Raises ``StoreError``."""
+    async def load(self, servers: Iterable[ServerConfig]) -> dict[str, JsonObject]:
+        """Return what was kept, by server id. Raises ``StoreError``."""
         kept = await self._catalogs.load()
         return {server.id: kept[key] for server in servers if (key := (server.id, _source(server))) in kept}
 
-    async def keep(self, server: ServerConfig, definitions: Sequence[JsonValue]) -> None:
+    async def keep(self, server: ServerConfig, offers: JsonObject) -> None:
         """Keep what a server listed; a failure is logged."""
-        await self._catalogs.save(server.id, _source(server), definitions)
+        await self._catalogs.save(server.id, _source(server), offers)
 
 
 def _source(server: ServerConfig) -> str:

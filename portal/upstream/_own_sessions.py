@@ -1,0 +1,86 @@
+"""Which calls share a session with an upstream: the rule of each server, and what tells one session from another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from portal._server_config import ServerConfig
+    from typegen import JsonObject, JsonValue
+
+Rule: TypeAlias = Literal["shared", "user", "client", "auto"]
+
+INTERACTIVE: Final = ("elicitation", "roots", "sampling")
+"""The capabilities of a client that a server may act upon by asking; the others never need a session of one's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who a call is made for: a user, and the client session, where the client's protocol version has sessions.
+
+    ``capabilities`` are what the client declared (MCP, ``ClientCapabilities``).
+    """
+
+    user: str
+    client: str | None = None
+    capabilities: Mapping[str, JsonValue] = field(default_factory=dict, compare=False)
+
+    @property
+    def owner(self) -> str:
+        """The name under which this caller's own sessions are known: the client's, else the user's."""
+        return f"client:{self.client}" if self.client is not None else f"user:{self.user}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnKey:
+    """What tells one session with a server from another: whose it is, and what was declared when it was opened."""
+
+    server_id: str
+    owner: str
+    capabilities: bytes
+
+
+def session_rule(config: ServerConfig) -> Rule:
+    """Say who shares a session: what the configuration says, else one a user where the server is per user.
+
+    Else one process or one credential that the operator gave serves everybody; but ``auto`` for a server with a url,
+    where a client that can be asked gets a session of its own if the server's protocol version needs one for that.
+    """
+    if config.session is not None:
+        return config.session
+    if config.per_user:
+        return "user"
+    return "auto" if config.url is not None else "shared"
+
+
+def own_key(config: ServerConfig, caller: Caller, *, is_modern: bool | None) -> OwnKey | None:
+    """Name the session through which ``caller`` calls this server; None for the shared one.
+
+    Servers of MCP 2026-07-28 (``is_modern``) are told with each request what the client can do, so that nothing of it
+    belongs to the session.
+    """
+    rule = session_rule(config)
+    can = interactive(caller)
+    match rule:
+        case "shared":
+            return None
+        case "auto":
+            if is_modern is not False or not can:
+                return None
+            owner = caller.owner
+        case "user":
+            owner = f"user:{caller.user}"
+        case "client":
+            owner = caller.owner
+    declared = b"" if is_modern else orjson.dumps(can, option=orjson.OPT_SORT_KEYS)
+    return OwnKey(server_id=config.id, owner=owner, capabilities=declared)
+
+
+def interactive(caller: Caller) -> JsonObject:
+    """Return those capabilities of ``caller`` that a server may act upon by asking."""
+    return {name: caller.capabilities[name] for name in INTERACTIVE if name in caller.capabilities}

@@ -1,0 +1,158 @@
+"""What an upstream is asked to tell of itself: changed lists, and the resources that somebody subscribed to."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+import anyio
+
+from portal._errors import UpstreamFailure
+from portal.upstream._breaker import jittered
+from portal.upstream._channel import SessionLost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from portal.upstream._exchange import Timeouts
+    from portal.upstream._session import UpstreamSession
+    from typegen import JsonObject
+
+logger = logging.getLogger("portico.upstream")
+
+ACKNOWLEDGED: Final = "notifications/subscriptions/acknowledged"
+ACKNOWLEDGE_S: Final = 2.0
+"""How long a new stream may take to begin before the one that it replaces is closed."""
+FIRST_RETRY_S: Final = 1.0
+LAST_RETRY_S: Final = 60.0
+STEADY_S: Final = 60.0
+"""A stream that lasted so long is opened again at once when it ends; proxies cut streams by the minute."""
+
+_LIST_FILTERS: Final = {
+    "tools": "toolsListChanged",
+    "prompts": "promptsListChanged",
+    "resources": "resourcesListChanged",
+}
+
+
+class Subscriptions:
+    """The resources of one upstream that are watched, counted, and made known to each session that is opened."""
+
+    def __init__(self, upstream: str) -> None:
+        self._upstream = upstream
+        self._uris: Counter[str] = Counter()
+        self._changed = anyio.Event()
+
+    def __len__(self) -> int:
+        return len(self._uris)
+
+    def add(self, uri: str) -> bool:
+        """Count one more who watches ``uri``; return whether it is the first."""
+        self._uris[uri] += 1
+        if self._uris[uri] > 1:
+            return False
+        self._changed.set()
+        return True
+
+    def remove(self, uri: str) -> bool:
+        """Count one less; return whether it was the last. One who never watched is not counted."""
+        if uri not in self._uris:
+            return False
+        self._uris[uri] -= 1
+        if self._uris[uri]:
+            return False
+        del self._uris[uri]
+        self._changed.set()
+        return True
+
+    async def run(
+        self,
+        session: UpstreamSession,
+        *,
+        timeouts: Timeouts,
+        on_notification: Callable[[str, JsonObject], None],
+        on_gap: Callable[[], None],
+    ) -> None:
+        """Have a session that was just opened tell what is watched, for as long as it lasts.
+
+        ``on_gap`` is called when something may have been missed.
+        """
+        if session.is_modern:
+            await self._listen(session, on_notification, on_gap)
+        else:
+            await self._subscribe_again(session, timeouts)
+
+    async def _subscribe_again(self, session: UpstreamSession, timeouts: Timeouts) -> None:
+        for uri in list(self._uris):
+            try:
+                await session.request("resources/subscribe", {"uri": uri}, timeouts=timeouts)
+            except SessionLost:
+                return
+            except UpstreamFailure as failure:
+                logger.warning("%s: a subscription was not taken up again: %s", self._upstream, failure.message)
+
+    async def _listen(
+        self, session: UpstreamSession, on_notification: Callable[[str, JsonObject], None], on_gap: Callable[[], None]
+    ) -> None:
+        """Hold one stream open (MCP 2026-07-28, subscriptions/listen), and replace it when what is watched changes."""
+        async with anyio.create_task_group() as tasks:
+            former = anyio.CancelScope()
+            while True:
+                self._changed = anyio.Event()
+                stream = _Stream(self._filters(session), on_notification, on_gap)
+                if stream.filters:
+                    tasks.start_soon(self._hold, session, stream)
+                    with anyio.move_on_after(ACKNOWLEDGE_S):
+                        await stream.opened.wait()
+                former.cancel()
+                former = stream.scope
+                await self._changed.wait()
+
+    async def _hold(self, session: UpstreamSession, stream: _Stream) -> None:
+        """Open the stream again and again, until its scope is cancelled."""
+        retry_s = FIRST_RETRY_S
+        with stream.scope:
+            while True:
+                began = time.monotonic()
+                try:
+                    await session.listen(stream.filters, stream.take)
+                except (UpstreamFailure, SessionLost) as failure:
+                    logger.debug("%s: no subscription (%s)", self._upstream, type(failure).__name__)
+                stream.opened.set()
+                if time.monotonic() - began > STEADY_S:
+                    retry_s = FIRST_RETRY_S
+                await anyio.sleep(jittered(retry_s))
+                retry_s = min(retry_s * 2, LAST_RETRY_S)
+
+    def _filters(self, session: UpstreamSession) -> JsonObject:
+        filters: JsonObject = {}
+        for capability, name in _LIST_FILTERS.items():
+            said = session.capabilities.get(capability)
+            if isinstance(said, dict) and said.get("listChanged"):
+                filters[name] = True
+        if self._uris:
+            filters["resourceSubscriptions"] = list(self._uris)
+        return filters
+
+
+class _Stream:
+    """One stream of notifications; ``opened`` is set when it has begun, or could not begin."""
+
+    def __init__(
+        self, filters: JsonObject, on_notification: Callable[[str, JsonObject], None], on_gap: Callable[[], None]
+    ) -> None:
+        self.filters = filters
+        self.scope = anyio.CancelScope()
+        self.opened = anyio.Event()
+        self._on_notification = on_notification
+        self._on_gap = on_gap
+
+    def take(self, method: str, params: JsonObject) -> None:
+        if method != ACKNOWLEDGED:
+            self._on_notification(method, params)
+        elif self.opened.is_set():  # not the first time: what was announced in between is lost
+            self._on_gap()
+        else:
+            self.opened.set()
