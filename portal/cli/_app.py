@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Command:
-    """``function`` in ``portal.cli.<module>``; ``summary`` is the first line of its docstring."""
+    """``function`` in ``portal.cli.<module>``; ``summary`` is the first line of its docstring.
+
+    ``actions`` are functions there that may follow the command's name, under their own.
+    """
 
     module: str
     function: str
     summary: str
+    actions: tuple[str, ...] = ()
 
 
 COMMANDS: Final = {
@@ -33,7 +37,8 @@ COMMANDS: Final = {
     "types": _Command("_types", "types", "Print the TypeScript declarations of all tools."),
     "context": _Command("_context", "context", "Count what tools cost in context, in each mode."),
     "import": _Command("_import", "import_config", "Turn an MCP client's file into a portico.yaml."),
-    "servers": _Command("_servers", "servers", "Connect to each server and print how it is."),
+    "servers": _Command("_servers", "servers", "Connect to each server and print how it is.", actions=("sync",)),
+    "portals": _Command("_portals", "portals", "Print each portal's address, servers and tools by permission."),
     "runs": _Command("_runs", "runs", "Print the programs that were run, newest first."),
     "logs": _Command("_logs", "logs", "Print the calls of tools, newest first."),
     "migrate": _Command("_migrate", "migrate", "Bring the store to the schema of this version."),
@@ -65,13 +70,25 @@ def command_line(arguments: Sequence[str]) -> typer.Typer:
     app.callback()(_portico)
     named = next((argument for argument in arguments if not argument.startswith("-")), None)
     for name, command in COMMANDS.items():
-        function = _function(command) if name == named else _listed
-        app.command(name, short_help=command.summary)(function)
+        if name != named:
+            app.command(name, short_help=command.summary)(_listed)
+        elif command.actions:
+            app.add_typer(_group(command), name=name, short_help=command.summary)
+        else:
+            app.command(name, short_help=command.summary)(_function(command, command.function))
     return app
 
 
-def _function(command: _Command) -> Callable[..., None]:
-    function: Callable[..., None] = getattr(import_module(f"portal.cli.{command.module}"), command.function)
+def _group(command: _Command) -> typer.Typer:
+    group = typer.Typer()
+    group.callback(invoke_without_command=True)(_function(command, command.function))
+    for action in command.actions:
+        group.command(action)(_function(command, action))
+    return group
+
+
+def _function(command: _Command, name: str) -> Callable[..., None]:
+    function: Callable[..., None] = getattr(import_module(f"portal.cli.{command.module}"), name)
     return function
 
 

@@ -46,10 +46,14 @@ async def _say_what_is_awaited(portal: Portal) -> None:
 
 
 def faults(statuses: Iterable[ServerStatus]) -> list[str]:
-    """One sentence for each server that is not ready."""
-    return [
-        f"{status.id}: {status.cause or 'did not answer in time'}" for status in statuses if status.status != "ready"
-    ]
+    """One sentence for each server that is not ready: why, and whether to wait or to change something."""
+    return [f"{status.id}: {_fault(status)}" for status in statuses if status.status != "ready"]
+
+
+def _fault(status: ServerStatus) -> str:
+    if status.status == "waiting" or status.cause is None:
+        return "did not answer in time"
+    return status.cause if status.retryable else f"{status.cause} (trying again does not help)"
 
 
 def exit_code(statuses: Iterable[ServerStatus]) -> int:

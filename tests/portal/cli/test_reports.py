@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -70,9 +71,11 @@ def test_servers_prints_a_table(tmp_path: Path, portico: Portico, time_server: s
 
     heading, clock, off = done.out.splitlines()
     assert done.code == 0
-    assert heading.split() == ["ID", "TRANSPORT", "STATUS", "TOOLS", "NAME"]
-    assert clock.split() == ["clock", "stdio", "ready", "2", "clock"]
-    assert off.split() == ["off", "stdio", "off", "-", "off"]
+    assert heading.split() == ["ID", "TRANSPORT", "STATUS", "SINCE", "TOOLS", "PROMPTS", "RESOURCES", "NAME"]
+    since = clock.split()[3]
+    assert clock.split() == ["clock", "stdio", "ready", since, "2", "0", "0", "clock"]
+    assert re.fullmatch(r"\d\d:\d\d:\d\d", since)
+    assert off.split() == ["off", "stdio", "off", "-", "-", "-", "-", "off"]
 
 
 @pytest.mark.parametrize(("server", "code"), [(GONE, 2), (DEAF, 1)], ids=["missing command", "refused connection"])
@@ -86,6 +89,33 @@ def test_servers_exits_with_2_when_a_configuration_has_to_change_else_with_1(
     (told,) = json.loads(done.out)
     assert (done.code, told["status"], told["tools"]) == (code, "error", 0)
     assert told["cause"]
+    assert told["retryable"] is (code == 1)
+    assert told["since"] > 0
+
+
+def test_servers_sync_keeps_what_a_server_lists_and_says_what_is_new(
+    tmp_path: Path, portico: Portico, time_server: str
+) -> None:
+    configure(tmp_path, time_server, DEAF)
+    environ = {"PORTICO_DATA_DIR": str(tmp_path / "data")}
+    arguments = ("servers", "sync", "--config", "portico.yaml", "--json")
+
+    first, again = (portico(*arguments, environ=environ) for _ in range(2))
+    clock = portico("servers", "sync", "clock", "--config", "portico.yaml", environ=environ)
+
+    told = json.loads(first.out)
+    assert (first.code, [(one["id"], one["status"]) for one in told]) == (1, [("clock", "ready"), ("deaf", "error")])
+    assert told[0]["changed"] == ["about", "tools"]
+    assert json.loads(again.out)[0]["changed"] == []
+    assert clock.code == 0
+    assert clock.out.splitlines()[1].split() == ["clock", "ready", "2", "0", "0", "nothing"]
+
+
+def test_servers_sync_of_an_unknown_server_is_refused(portico: Portico) -> None:
+    done = portico("servers", "sync", "traker")
+
+    assert (done.code, done.out) == (2, "")
+    assert 'did you mean "tracker"?' in done.err
 
 
 def test_doctor_finds_this_machine_well(portico: Portico) -> None:
