@@ -17,6 +17,7 @@ from portal._limits_config import LimitsConfig, RetentionConfig
 from portal._server_config import ServerConfig, check_http_url, check_id
 from portal._store_url import DEFAULT_FILE, StoreUrl
 from portal._suggestion import listing, nearest
+from sandbox import Isolation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -102,7 +103,8 @@ class Config:
 
     ``sign_in`` is ``None`` for the default: required off loopback. In this version to sign in is to send the bearer
     ``token``, which every request must carry whenever it is set. Without ``portals`` there is one, ``default``, with
-    every server. ``store`` is a SQLite or PostgreSQL URL, ``None`` for the default: a SQLite file in ``data_dir``.
+    every server. ``isolation`` says who may share a process with a run: anybody, runs of its user, or none.
+    ``store`` is a SQLite or PostgreSQL URL, ``None`` for the default: a SQLite file in ``data_dir``.
     Raises ``ConfigError`` when settings are wrong or contradict each other.
     """
 
@@ -115,6 +117,7 @@ class Config:
     token: Secret | None = None
     trusted_proxies: tuple[str, ...] = ()
     limits: LimitsConfig = field(default_factory=LimitsConfig)
+    isolation: Isolation = "shared"
     retention: RetentionConfig = field(default_factory=RetentionConfig)
     store: Secret | None = None  # it may hold a password
     data_dir: Path = field(default_factory=lambda: user_data_path("portico", appauthor=False))
@@ -124,6 +127,9 @@ class Config:
             raise ConfigError("port must be between 0 (any free one) and 65535.", key="port")
         if not self.host.strip() or any(character in self.host for character in "/ ?#"):
             raise ConfigError(f'host "{self.host}" is not a host name or address to listen on.', key="host")
+        if self.isolation not in get_args(Isolation):
+            options = listing(get_args(Isolation))
+            raise ConfigError(f'isolation "{self.isolation}" is not one of {options}.', key="isolation")
         self._check_public_url()
         self._check_access()
         self._check_proxies()

@@ -29,6 +29,8 @@ from portal._yaml_source import parse_yaml
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sandbox import Isolation
+
 T = TypeVar("T")
 
 _TOP_HINTS: Final = {
@@ -38,6 +40,10 @@ _TOP_HINTS: Final = {
     "token": "set the environment variable PORTICO_TOKEN instead.",
     "listen": 'write "host" and "port".',
 }
+_WHOLE_LIMITS: Final = (
+    *("memory_mb", "calls", "concurrent_calls", "answer_chars"),
+    *("user_runs", "user_waiting", "user_memory_mb", "total_runs", "total_memory_mb"),
+)
 _SERVER_HINTS: Final = {
     "type": 'write "transport" (auto, http, sse or stdio), or leave it out.',
     "headers": "write auth: {type: headers, headers: {...}}.",
@@ -97,6 +103,7 @@ def load_config(path: Path, environ: Mapping[str, str], *, host: str | None, por
     proxies = top.texts("trusted_proxies")
     sign_in = _sign_in(top.section("access"))
     limits = _limits(top.section("limits"))
+    isolation = cast("Isolation", _or(top.text("isolation"), "shared"))  # Config checks the word
     servers = _servers(top)
     portals = portals_in(top, servers)
     store = top.secret("store")
@@ -110,6 +117,7 @@ def load_config(path: Path, environ: Mapping[str, str], *, host: str | None, por
         sign_in=sign_in,
         trusted_proxies=proxies,
         limits=limits,
+        isolation=isolation,
         store=store,
         retention=retention,
         **settings,
@@ -128,8 +136,8 @@ def _limits(section: Section | None) -> LimitsConfig:
     if section is None:
         return LimitsConfig()
     defaults = LimitsConfig()
-    numbers = {key: section.number(key) for key in ("run_cpu_s", "run_wall_s")}
-    integers = {key: section.integer(key) for key in ("memory_mb", "calls", "concurrent_calls", "answer_chars")}
+    numbers = {key: section.number(key) for key in ("run_cpu_s", "run_wall_s", "user_cpu_s")}
+    integers = {key: section.integer(key) for key in _WHOLE_LIMITS}
     section.finish()
     return section.build(
         LimitsConfig,
@@ -139,6 +147,12 @@ def _limits(section: Section | None) -> LimitsConfig:
         calls=_or(integers["calls"], defaults.calls),
         concurrent_calls=_or(integers["concurrent_calls"], defaults.concurrent_calls),
         answer_chars=_or(integers["answer_chars"], defaults.answer_chars),
+        user_runs=_or(integers["user_runs"], defaults.user_runs),
+        user_waiting=_or(integers["user_waiting"], defaults.user_waiting),
+        user_cpu_s=_or(numbers["user_cpu_s"], defaults.user_cpu_s),
+        user_memory_mb=_or(integers["user_memory_mb"], defaults.user_memory_mb),
+        total_runs=_or(integers["total_runs"], defaults.total_runs),
+        total_memory_mb=integers["total_memory_mb"],
     )
 
 
