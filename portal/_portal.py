@@ -5,37 +5,36 @@ from __future__ import annotations
 import logging
 import math
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
 
 from engine import Engine, EngineLimits
 from portal._config import DEFAULT_PORTAL
-from portal._kept_tools import KeptTools
+from portal._kept_offers import KeptOffers
 from portal._records import Recorder
 from portal._redaction import Redactor, redacted_logs
 from portal.server import LOCAL_USER, HttpFace, ServedPortal, listen, long_list_warning, serve_app
 from portal.store import Store
 from portal.upstream import Caller, Fleet
-from sandbox import Limits, Sandbox, SandboxConfig
+from sandbox import Bounds, Limits, Sandbox, SandboxConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
     from typing import Self
 
-    from starlette.applications import Starlette
+    from starlette.types import ASGIApp
 
     from engine import Catalog
     from portal._config import Config
     from portal._limits_config import LimitsConfig
     from portal.server import Listing, PortalInvoker
+    from portal.upstream import Change
+    from typegen import JsonObject
 
 logger = logging.getLogger("portico.portal")
-
-ANNOUNCE_S: Final = 1.0
-"""Changes of several upstreams that come together, as at the start, are announced to clients once."""
 
 
 class Portal:
@@ -49,14 +48,18 @@ class Portal:
         self.config = config
         self.store = Store(config.store_url, retention=config.retention, secrets=config.secrets())
         self.recorder = Recorder(self.store.records)
-        self._kept_tools = KeptTools(self.store.catalogs)
-        self.fleet = Fleet(config.servers, on_change=self._on_change, keep=self._kept_tools.keep)
+        self._kept_offers = KeptOffers(self.store.catalogs)
+        self.fleet = Fleet(
+            config.servers,
+            on_change=self._on_change,
+            on_notification=self._on_notification,
+            keep=self._kept_offers.keep,
+        )
         self._sandbox = sandbox
         self._stack = AsyncExitStack()
         self._servers: dict[str, ServedPortal] = {}
         self._engine: Engine | None = None
         self._face: HttpFace | None = None
-        self._has_changed = anyio.Event()
         self._is_closed = False
 
     async def __aenter__(self) -> Self:
@@ -64,7 +67,7 @@ class Portal:
             stack.enter_context(redacted_logs(Redactor(self.config.secrets())))
             # First, so that it is closed last: what ends at the stop is recorded too.
             await stack.enter_async_context(self.store)
-            self.fleet.restore(await self._kept_tools.load(self.config.servers))
+            self.fleet.restore(await self._kept_offers.load(self.config.servers))
             sandbox = self._sandbox
             if sandbox is None:
                 sandbox = await stack.enter_async_context(Sandbox(_sandbox_config(self.config)))
@@ -78,16 +81,13 @@ class Portal:
             )
             self._engine = await stack.enter_async_context(engine)
             self._servers = {
-                portal.id: ServedPortal(
-                    config=portal, fleet=self.fleet, engine=engine, recorder=self.recorder, on_change=self._on_change
-                )
+                portal.id: ServedPortal(config=portal, fleet=self.fleet, engine=engine, recorder=self.recorder)
                 for portal in self.config.portals
             }
+            for server in self._servers.values():
+                await stack.enter_async_context(server.running())
             self._face = HttpFace(self.config, self._servers, self.fleet, is_ready=lambda: not self._is_closed)
             await stack.enter_async_context(self._face.running())
-            tasks = await stack.enter_async_context(anyio.create_task_group())
-            stack.callback(tasks.cancel_scope.cancel)
-            tasks.start_soon(self._announce_changes)
             self._stack = stack.pop_all()
         return self
 
@@ -98,7 +98,7 @@ class Portal:
         return await self._stack.__aexit__(kind, error, trace)
 
     @property
-    def app(self) -> Starlette:
+    def app(self) -> ASGIApp:
         """The ASGI application; it serves while the portal is open."""
         return self._open_face().app
 
@@ -138,15 +138,13 @@ class Portal:
             raise RuntimeError("the portal is not open: use it inside `async with Portal(config) as portal`")
         return self._face
 
-    def _on_change(self) -> None:
-        self._has_changed.set()
+    def _on_change(self, server_id: str, changes: frozenset[Change]) -> None:
+        for portal in self._servers.values():
+            portal.changed(server_id, changes)
 
-    async def _announce_changes(self) -> None:
-        while True:
-            await self._has_changed.wait()
-            await anyio.sleep(ANNOUNCE_S)
-            self._has_changed = anyio.Event()
-            await self._open_face().announce_tools()
+    def _on_notification(self, server_id: str, owner: str | None, method: str, params: JsonObject) -> None:
+        for portal in self._servers.values():
+            portal.notified(server_id, owner, method, params)
 
 
 async def serve(config: Config, *, on_ready: Callable[[str], None] | None = None) -> None:
@@ -189,8 +187,19 @@ def _origin(host: str, port: int) -> str:
 
 
 def _sandbox_config(config: Config) -> SandboxConfig:
-    # Beyond loopback a worker without any isolation layer must not start.
-    return SandboxConfig(require_isolation=not config.is_loopback)
+    limits = config.limits
+    return SandboxConfig(
+        require_isolation=not config.is_loopback,  # beyond loopback a worker that nothing confines must not start
+        isolation=config.isolation,
+        bounds=Bounds(
+            runs=limits.total_runs,
+            user_runs=limits.user_runs,
+            user_waiting=limits.user_waiting,
+            user_cpu_s=limits.user_cpu_s,
+            user_memory_bytes=limits.user_memory_mb * 2**20,
+            memory_bytes=None if limits.total_memory_mb is None else limits.total_memory_mb * 2**20,
+        ),
+    )
 
 
 def _engine_limits(limits: LimitsConfig) -> EngineLimits:

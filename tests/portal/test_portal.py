@@ -210,8 +210,8 @@ async def listen(client: Client, told: anyio.Event) -> None:
 
 
 def is_subscribed(portal: Portal) -> bool:
-    server = portal._servers["default"]
-    return bool(server._connections or server._bus._listeners)
+    face = portal._face
+    return face is not None and any(endpoint.listeners for endpoint in face._endpoints.values())
 
 
 @ERAS
@@ -376,7 +376,7 @@ async def test_no_text_of_our_own_exceptions_reaches_a_client(
 ) -> None:
     async with serving(upstream) as url, portal_at(ServerConfig(id="up", url=url)) as (portal, origin):
         secretive = RuntimeError("the path /etc/portico/key")
-        monkeypatch.setattr(portal._servers["default"], "invoker", lambda _: (_ for _ in ()).throw(secretive))
+        monkeypatch.setattr(portal.fleet, "upstream", lambda *_: (_ for _ in ()).throw(secretive))
         async with Client(f"{origin}/mcp", mode=era, cache=None) as client:
             with pytest.raises(MCPError) as failure:
                 await client.call_tool("up_echo", {})
