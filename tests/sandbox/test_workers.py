@@ -7,43 +7,19 @@ import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import anyio
 import pytest
 
-from sandbox import CpuLimitExceeded, HostCall, Outcome, Sandbox, SandboxClosed, SandboxConfig, WorkerLost
-from tests.sandbox._programs import executor, value_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from sandbox import CpuLimitExceeded, Outcome, Sandbox, SandboxClosed, SandboxConfig, WorkerLost
+from tests.sandbox._programs import Held, executor, until, value_of
 
 only_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-
-
-class Held:
-    """A handler whose calls wait until they are let go."""
-
-    def __init__(self) -> None:
-        self.is_called = anyio.Event()
-        self.let_go = anyio.Event()
-
-    async def __call__(self, _: HostCall) -> bytes:
-        self.is_called.set()
-        await self.let_go.wait()
-        return b'"unharmed"'
 
 
 @pytest.fixture
 def secrets_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORTICO_TOKEN", "s3cret")
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for a state of the sandbox that it tells nobody."""
-    with anyio.fail_after(20):
-        while not condition():  # noqa: ASYNC110 - see above
-            await anyio.sleep(0.001)
 
 
 async def worker_of(sandbox: Sandbox) -> int:
