@@ -233,12 +233,12 @@ async def test_a_flood_of_progress_reaches_the_client_as_a_trickle_that_ends_wit
         await asked.event({"id": asked.id, "result": HELLO})
 
     client = Client(wants_progress=True)
+    began = anyio.current_time()
     async with opened(Scripted({"tools/call": flood})) as session:
-        began = anyio.current_time()
         await calling(session, conversation=client)
-        took_s = anyio.current_time() - began
+    took_s = anyio.current_time() - began
 
-    assert client.progress[-1] == (count, count, None)
+    assert client.progress[-1][:2] == (count, count)
     assert len(client.progress) <= 10 * took_s + 2
 
 
