@@ -97,7 +97,9 @@ def curated(offered: PortalServer, config: ServerConfig, offers: Offers, *, stat
 
 
 def _tools(offered: PortalServer, wording: Wording, sources: Mapping[str, UpstreamTool]) -> tuple[CuratedTool, ...]:
-    permissions = {name: offered.tools.permission(name) or offered.default for name in sources}
+    permissions: dict[str, Permission | None] = {
+        name: offered.tools.permission(name) or offered.default for name in sources
+    }
     shown = _shown_names([name for name in sources if permissions[name] != "deny"], wording.rename)
     return tuple(
         CuratedTool(
