@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import anyio.lowlevel
+
 from portal._errors import PortalError
 from portal.context._discovery import words_of
 from portal.context._ledger import Bill, Exchange, bill, compact
@@ -105,6 +107,8 @@ class _Watch:
         made = _Made(call=call, tool=self._listing.listed_name_of(call.entry))
         self._turns[-1].append(made)
         try:
+            # Calls that a program makes together begin together, also where an upstream answers at once.
+            await anyio.lowlevel.checkpoint()
             result = await self._invoker(call)
             made.answer = text_of(result)
         except Exception as error:
