@@ -26,6 +26,11 @@ _INSTRUCTIONS: Final = {
     Mode.NAMES: "Tools are listed by name alone, {server}_{tool}: query tells what one does and takes; then call it.",
     Mode.QUERY: "Find tools with query; call one, or run a program over several, with execute.",
 }
+_INSTRUCTIONS_WITHOUT_PREFIX: Final = {
+    **_INSTRUCTIONS,
+    Mode.LIST: "portal_list_servers lists the servers behind this portal.",
+    Mode.NAMES: "Tools are listed by name alone: query tells what one does and takes; then call it.",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +213,7 @@ class Listing:
         """Tell a client in a line how to use the portal."""
         if mode is Mode.CODE:
             return portal_instructions(self.server_ids)
-        return _INSTRUCTIONS[mode]
+        return (_INSTRUCTIONS if self._whole.has_prefix else _INSTRUCTIONS_WITHOUT_PREFIX)[mode]
 
     def input_schema(self, name: str) -> Mapping[str, JsonValue] | None:
         """Return the input schema of a tool by its name in any mode; ``Mcp-Param`` headers are checked with it."""

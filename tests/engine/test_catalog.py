@@ -21,3 +21,18 @@ def test_equal_catalogs_have_equal_digests_and_any_change_makes_another() -> Non
 
     assert catalog.digest == same.digest
     assert len(digests | {catalog.digest}) == 5
+
+
+def test_a_tool_that_its_portal_renamed_is_found_by_the_new_name_and_known_by_its_own() -> None:
+    tools = (Tool(name="find", input_schema={"type": "object"}),)
+    catalog, plain = (
+        Catalog.build([ServerTools(id="tracker", tools=tools, own_names=own_names)])
+        for own_names in ({"find": "search_issues"}, {})
+    )
+
+    entry = catalog.tools["tracker_find"]
+
+    assert (entry.name, entry.tool.name) == ("search_issues", "find")
+    assert catalog.at("tracker", "search_issues") is entry
+    assert (catalog.at("tracker", "find"), catalog.find("Tracker.Find")) == (None, entry)
+    assert catalog.digest != plain.digest

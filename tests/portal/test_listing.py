@@ -204,6 +204,14 @@ def test_without_a_prefix_the_later_of_two_equal_names_gets_its_prefix_and_a_rem
     assert bare.remarks == ('portal default, server two: the tool "a" is listed as "two_a", as its name is taken.',)
 
 
+@pytest.mark.parametrize("mode", [Mode.LIST, Mode.NAMES])
+def test_without_a_prefix_clients_are_not_told_of_one(mode: Mode) -> None:
+    kept = {"up": {"tools": [tool("a")]}}
+
+    assert "{server}_{tool}" in listing(kept).instructions(mode)
+    assert "{server}" not in listing(kept, prefix=False).instructions(mode)
+
+
 def test_without_a_prefix_no_tool_takes_the_name_of_one_of_the_portals_own() -> None:
     bare = listing({"up": {"tools": [tool("portal_list_servers"), tool("query")]}}, prefix=False)
 
