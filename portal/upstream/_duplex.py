@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from portal.upstream._channel import Loss
     from portal.upstream._exchange import Exchange
     from portal.upstream._inbound import Inbound
-    from portal.wire import Message
+    from portal.wire import Message, RequestId
     from typegen import JsonObject
 
 logger = logging.getLogger("portico.upstream")
@@ -73,6 +73,10 @@ class DuplexChannel:
             self._inbound.take(message, None)
         elif not self._outgoing.settle(message):
             logger.debug("%s: an answer that nobody waits for", self._server_id)
+
+    def refuse(self, failure: TransportFailure, request_id: RequestId | None) -> bool:
+        """Fail the request whose answer cannot be taken; return whether it is known and waits."""
+        return request_id is not None and self._outgoing.fail(failure, request_id=request_id)
 
     def end(self, cause: str, *, too_large: bool = False) -> None:
         """Say that nothing more will come; requests that wait fail."""

@@ -19,11 +19,12 @@ import anyio
 from portal._errors import UpstreamUnavailable
 from portal.upstream._duplex import DuplexChannel
 from portal.upstream._failures import TransportFailure, too_large
+from portal.upstream._lines import LineReader, TooLong
 from portal.upstream._parsing import read_messages
 from portal.wire import encode
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from anyio.abc import ByteReceiveStream, Process
 
@@ -38,6 +39,7 @@ INHERITED: Final = ("HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER")
 """What a child sees of the portal's own environment, where the portal's credentials are."""
 EXIT_GRACE_S: Final = 2.0
 """How long a child may take to end after its input closed, and again after SIGTERM."""
+NOT_TAKING: Final = "the process takes no more messages"
 EXIT_WAIT_S: Final = 0.5
 """How long the end of a child whose output has ended is waited for."""
 POLL_S: Final = 0.01
@@ -76,6 +78,7 @@ async def stdio_channel(
     # No await between the start and the task group: a cancellation there would leave the child behind.
     stdin = _Stdin(process)
     channel = DuplexChannel(stdin.send, inbound=inbound, loss=loss, server_id=config.id)
+    stdin.on_end = lambda: channel.end(NOT_TAKING)
 
     async with anyio.create_task_group() as pumps:
         pumps.start_soon(_read_messages, process, channel, config, inbound, outcome)
@@ -94,6 +97,7 @@ class _Stdin:
     """The child's standard input: one message a line, none begun before the last one is taken."""
 
     def __init__(self, process: Process) -> None:
+        self.on_end: Callable[[], None] = lambda: None
         self._process = process
         self._taking = anyio.Lock()
 
@@ -106,7 +110,9 @@ class _Stdin:
                 # All of it is handed over before the wait begins, so that a cancellation leaves no half of a line.
                 await stdin.send(line)
             except (anyio.ClosedResourceError, anyio.BrokenResourceError, OSError):
-                raise TransportFailure("the process takes no more messages", kind="unsent") from None
+                # A session that takes nothing is over, although the child may still be there.
+                self.on_end()
+                raise TransportFailure(NOT_TAKING, kind="unsent") from None
 
 
 async def _start(config: ServerConfig) -> Process:
@@ -136,22 +142,21 @@ def _inherited() -> dict[str, str]:
 async def _read_messages(
     process: Process, channel: DuplexChannel, config: ServerConfig, inbound: Inbound, outcome: ChildOutcome
 ) -> None:
-    """Hand over each line of standard output as a message, until it ends or a line is too long."""
+    """Hand over each line of standard output as a message until it ends, or a line is too long and nobody's answer."""
     assert process.stdout is not None  # noqa: S101 -- open_process was asked for pipes
-    pending = bytearray()
+    lines = LineReader(lambda: _limit(config, inbound))
     with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
         async for chunk in process.stdout:
-            first, *rest = chunk.split(b"\n")
-            pending += first
-            if len(pending) > config.max_answer_bytes and len(pending) > _limit(config, inbound):
-                failure = too_large(_limit(config, inbound))
-                outcome.failure = f"it sent {failure.phrase}, which is too much"
-                logger.warning("%s: %s; its session is closed", config.id, outcome.failure)
-                channel.end(failure.phrase, too_large=True)
-                return
-            for line in rest:
-                _take(pending, channel, config.id)
-                pending = bytearray(line)
+            for line in lines.feed(chunk):
+                if isinstance(line, TooLong):
+                    failure = too_large(line.limit_bytes, declared_bytes=line.size_bytes)
+                    logger.warning("%s: it sent %s, which is too much", config.id, failure.phrase)
+                    if not channel.refuse(failure, line.request_id):
+                        outcome.failure = f"it sent {failure.phrase}, which is too much"
+                        channel.end(failure.phrase, too_large=True)
+                        return
+                else:
+                    _take(line, channel, config.id)
     with anyio.move_on_after(EXIT_WAIT_S):  # its end says more than that of its output
         await _has_ended(process, EXIT_WAIT_S)
         await anyio.sleep(POLL_S)
@@ -165,7 +170,7 @@ def _limit(config: ServerConfig, inbound: Inbound) -> int:
     return max(config.max_list_bytes, config.max_answer_bytes) if has_list else config.max_answer_bytes
 
 
-def _take(line: bytearray, channel: DuplexChannel, server_id: str) -> None:
+def _take(line: bytes, channel: DuplexChannel, server_id: str) -> None:
     if not line.strip():
         return
     try:

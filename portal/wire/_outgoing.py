@@ -80,7 +80,7 @@ class Outgoing:
         """Take an answer; return whether anybody waited for it."""
         key = message.get("id")
         waiting = self._waiting.get(key) if isinstance(key, str | int) else None
-        if waiting is None:
+        if waiting is None or waiting.answered.is_set():  # the first answer counts
             return False
         if "error" in message:
             waiting.error = RpcError.of(message["error"])
@@ -91,11 +91,16 @@ class Outgoing:
         waiting.answered.set()
         return True
 
-    def fail(self, error: Exception) -> None:
-        """Fail every request that waits: no answer will come."""
-        for waiting in self._waiting.values():
+    def fail(self, error: Exception, *, request_id: RequestId | None = None) -> bool:
+        """Fail a request, or every one that waits: no answer will come. Return whether there was any."""
+        keys = list(self._waiting) if request_id is None else [request_id]
+        failed = [
+            waiting for key in keys if (waiting := self._waiting.get(key)) is not None and not waiting.answered.is_set()
+        ]
+        for waiting in failed:
             waiting.error = error
             waiting.answered.set()
+        return bool(failed)
 
 
 def _object(value: JsonValue) -> JsonObject | None:

@@ -1,0 +1,165 @@
+"""The transports without HTTP: processes that misbehave, and servers in this process."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import mcp_types as types
+import pytest
+from mcp.server import Server
+
+from portal._errors import UpstreamMisbehaved, UpstreamRefused, UpstreamTimeout, UpstreamUnavailable
+from portal._server_config import ServerConfig
+from portal.upstream._connect import open_session
+from portal.upstream._exchange import Timeouts
+from portal.upstream._lines import LineReader, TooLong
+from tests.portal.conftest import UPSTREAMS
+from tests.portal.upstream.conftest import PATIENCE_S, PATIENT, Client, calling
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from portal.upstream._session import UpstreamSession
+
+OK = {"ok": True}
+
+
+@asynccontextmanager
+async def hostile(**fields: Any) -> AsyncIterator[UpstreamSession]:  # noqa: ANN401 -- fields of the configuration
+    config = ServerConfig(id="up", command=sys.executable, args=(str(UPSTREAMS / "hostile.py"),), **fields)
+    with anyio.fail_after(PATIENCE_S):
+        async with open_session(config, capabilities={}, on_notification=lambda *_: None) as session:
+            yield session
+
+
+@pytest.mark.parametrize("name", ["huge", "huge_with_its_id_last"])
+async def test_an_answer_that_is_too_large_costs_its_own_call(name: str) -> None:
+    """SECURITY 4.2, fault 4."""
+    async with hostile(max_answer_mb=2) as session:
+        with pytest.raises(UpstreamMisbehaved, match=r"5\.0 MiB \(more than 2 MiB\), which is too much"):
+            await calling(session, name)
+        result = await calling(session)
+
+    assert result == OK
+    assert not session.loss.event.is_set()
+
+
+async def test_a_list_may_be_longer_than_an_answer_here_too() -> None:
+    async with hostile(max_answer_mb=2, max_list_mb=6) as session:
+        result = await session.request("tools/list", {}, timeouts=PATIENT)
+
+    assert len(str(result)) > 5 * 2**20
+
+
+async def test_output_without_an_end_is_passed_over_until_the_time_is_over() -> None:
+    """SECURITY 4.2, fault 5."""
+    async with hostile(max_answer_mb=2) as session:
+        with pytest.raises(UpstreamTimeout):
+            await calling(session, "endless", timeouts=Timeouts(idle_s=0.5))
+
+
+@pytest.mark.parametrize("name", ["banner", "twice"])
+async def test_what_is_no_answer_to_anybody_is_passed_over(name: str) -> None:
+    async with hostile() as session:
+        results = [await calling(session, name), await calling(session)]
+
+    assert results == [OK, OK]
+
+
+async def test_a_process_that_takes_nothing_more_ends_the_session() -> None:
+    async with hostile() as session:
+        await calling(session, "deaf")
+        with pytest.raises(UpstreamUnavailable):
+            await calling(session)
+        await session.loss.event.wait()
+
+    assert session.loss.cause == "the process takes no more messages"
+
+
+@pytest.mark.parametrize("size", [1, 5, 64])
+def test_lines_are_read_alike_however_the_bytes_are_cut(size: int) -> None:
+    stream = b"one\n\n" + b'{"id":7,"result":"' + b"x" * 2000 + b'"}\ntwo\nrest'
+    reader, lines = LineReader(lambda: 1000), []
+    for start in range(0, len(stream), size):
+        lines += reader.feed(stream[start : start + size])
+
+    assert lines == [b"one", b"", TooLong(2020, 1000, 7), b"two"]
+
+
+def test_an_id_within_an_answer_is_not_taken_for_its_own() -> None:
+    (line,) = LineReader(lambda: 10).feed(b'{"result":{"rows":[],"id":7}}\n')
+
+    assert line == TooLong(29, 10, None)
+
+
+class InProcess:
+    """A server of the SDK whose one tool does what a test wants."""
+
+    def __init__(self) -> None:
+        self.entered = anyio.Event()
+        self.cancelled = anyio.Event()
+
+    def build(self) -> Server[dict[str, object]]:
+        return Server("here", version="1", on_list_tools=self._list, on_call_tool=self._call)
+
+    async def _list(self, _ctx: object, _params: object) -> types.ListToolsResult:
+        return types.ListToolsResult(tools=[])
+
+    async def _call(self, ctx: Any, params: types.CallToolRequestParams) -> types.CallToolResult:  # noqa: ANN401 -- the SDK's
+        self.entered.set()
+        if params.name == "hang":
+            try:
+                await anyio.sleep_forever()
+            finally:
+                self.cancelled.set()
+        if params.name == "fail":
+            raise RuntimeError("a secret of the server")
+        await ctx.session.report_progress(1, 2, "half")
+        return types.CallToolResult(content=[])
+
+
+@pytest.fixture
+async def here(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[InProcess, UpstreamSession]]:
+    """A session with a server in this process, in the place of the demo."""
+    server = InProcess()
+    monkeypatch.setattr("portal.demo.build_server", server.build)
+    config = ServerConfig(id="up", transport="demo")
+    async with open_session(config, capabilities={}, on_notification=lambda *_: None) as session:
+        yield server, session
+
+
+async def test_a_server_in_this_process_reports_progress(here: tuple[InProcess, UpstreamSession]) -> None:
+    client = Client(wants_progress=True)
+    result = await calling(here[1], conversation=client)
+
+    assert result["content"] == []
+    assert client.progress == [(1, 2, "half")]
+
+
+async def test_a_call_in_this_process_is_cancelled_with_its_caller(here: tuple[InProcess, UpstreamSession]) -> None:
+    server, session = here
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(calling, session, "hang")
+        await server.entered.wait()
+        tasks.cancel_scope.cancel()
+
+    assert server.cancelled.is_set()
+
+
+async def test_a_call_in_this_process_has_its_time(here: tuple[InProcess, UpstreamSession]) -> None:
+    with pytest.raises(UpstreamTimeout):
+        await calling(here[1], "hang", timeouts=Timeouts(idle_s=0.05))
+
+    assert here[0].cancelled.is_set()
+
+
+async def test_a_mistake_in_a_server_of_this_process_is_kept_in_the_log(
+    here: tuple[InProcess, UpstreamSession], caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(UpstreamRefused, match="Internal server error"):
+        await calling(here[1], "fail")
+
+    assert "a secret of the server" in caplog.text
