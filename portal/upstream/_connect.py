@@ -48,15 +48,17 @@ async def open_session(
     *,
     capabilities: Mapping[str, JsonValue],
     on_notification: Callable[[str, JsonObject], None],
+    is_handshake_first: bool = False,
 ) -> AsyncIterator[UpstreamSession]:
     """Open a session, in whichever protocol version the upstream speaks, and close it on leaving.
 
     Enter and leave in one task. ``capabilities`` are declared at a handshake: those of the one client that a session
-    is for, none for a session that is shared. ``on_notification`` gets what belongs to no request. Raises
+    is for, none for a session that is shared; ``is_handshake_first`` where that client has a session itself, so that
+    the server can ask it in the midst of a request. ``on_notification`` gets what belongs to no request. Raises
     ``UpstreamFailure`` when no session comes about within ``connect_timeout_s``, or when the one that did breaks; its
     message is for the operator.
     """
-    connection = _Connection(config, capabilities, on_notification)
+    connection = _Connection(config, capabilities, on_notification, is_handshake_first=is_handshake_first)
     with anyio.CancelScope(deadline=anyio.current_time() + config.connect_timeout_s) as connecting:
         try:
             async with connection.open() as session:
@@ -77,7 +79,10 @@ class _Connection:
         config: ServerConfig,
         capabilities: Mapping[str, JsonValue],
         on_notification: Callable[[str, JsonObject], None],
+        *,
+        is_handshake_first: bool,
     ) -> None:
+        self._is_handshake_first = is_handshake_first
         self._config = config
         self._capabilities = capabilities
         self._on_notification = on_notification
@@ -168,7 +173,12 @@ class _Connection:
 
     async def _negotiate(self, channel: Channel, tasks: Background) -> Agreed:
         return await negotiate(
-            channel, server_id=self._config.id, capabilities=self._capabilities, tasks=tasks, ids=self._ids
+            channel,
+            server_id=self._config.id,
+            capabilities=self._capabilities,
+            tasks=tasks,
+            ids=self._ids,
+            is_handshake_first=self._is_handshake_first,
         )
 
     @property

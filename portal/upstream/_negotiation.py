@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -72,13 +73,30 @@ async def negotiate(
     capabilities: Mapping[str, JsonValue],
     tasks: Background,
     ids: Iterator[int],
+    is_handshake_first: bool = False,
 ) -> Agreed:
     """Agree on a version. Raises ``RpcError``, ``TransportFailure`` or ``UpstreamUnavailable``.
 
     Whatever is no proof of MCP 2026-07-28 leads to the handshake; only a server that names versions of which none is
-    known here is given up at once.
+    known here is given up at once. With ``is_handshake_first`` a server that speaks both eras is met in the older one,
+    as it would be by the client that the session is for.
     """
     talk = _Talk(channel, tasks, ids)
+    agreed = None
+    if is_handshake_first:
+        with suppress(RpcError, TransportFailure, UpstreamUnavailable):  # a server of 2026-07-28 alone
+            agreed = await _handshake(talk, server_id, capabilities)
+    if agreed is None:
+        agreed = await _probed(talk, server_id, capabilities)
+    channel.settle(agreed.version, is_modern=agreed.version == MODERN_VERSION)
+    if agreed.version != MODERN_VERSION:
+        await channel.notify(notification_message("notifications/initialized", None))
+        channel.listen()
+    return agreed
+
+
+async def _probed(talk: _Talk, server_id: str, capabilities: Mapping[str, JsonValue]) -> Agreed:
+    """Ask whether the server speaks MCP 2026-07-28, and say hello where it does not."""
     probing = _Probe()
 
     async def probe() -> None:
@@ -99,10 +117,6 @@ async def negotiate(
         else:
             agreed = probing.verdict(server_id) or await _handshake(talk, server_id, capabilities)
         racing.cancel_scope.cancel()
-    channel.settle(agreed.version, is_modern=agreed.version == MODERN_VERSION)
-    if agreed.version != MODERN_VERSION:
-        await channel.notify(notification_message("notifications/initialized", None))
-        channel.listen()
     return agreed
 
 

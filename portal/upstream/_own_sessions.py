@@ -62,7 +62,8 @@ def own_key(config: ServerConfig, caller: Caller, *, is_modern: bool | None) -> 
     """Name the session through which ``caller`` calls this server; None for the shared one.
 
     Servers of MCP 2026-07-28 (``is_modern``) are told with each request what the client can do, so that nothing of it
-    belongs to the session.
+    belongs to the session. But a client with a session of its own is asked in the midst of its requests, which many a
+    server knows to do in the older era only: it is given a session with the server in that era, where there is one.
     """
     rule = session_rule(config)
     can = interactive(caller)
@@ -70,14 +71,14 @@ def own_key(config: ServerConfig, caller: Caller, *, is_modern: bool | None) -> 
         case "shared":
             return None
         case "auto":
-            if is_modern is not False or not can:
+            if not can or (is_modern is not False and caller.client is None):
                 return None
             owner = caller.owner
         case "user":
             owner = f"user:{caller.user}"
         case "client":
             owner = caller.owner
-    declared = b"" if is_modern else orjson.dumps(can, option=orjson.OPT_SORT_KEYS)
+    declared = b"" if is_modern and caller.client is None else orjson.dumps(can, option=orjson.OPT_SORT_KEYS)
     return OwnKey(server_id=config.id, owner=owner, capabilities=declared)
 
 

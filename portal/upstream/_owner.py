@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -19,7 +20,7 @@ from portal.upstream._status import Health
 from portal.wire import MODERN_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from portal._server_config import ServerConfig
     from portal.upstream._exchange import Timeouts
@@ -58,6 +59,7 @@ class Owner:
         sync: Sync | None,
         subscriptions: Subscriptions,
         capabilities: Mapping[str, JsonValue],
+        is_handshake_first: bool,
         timeouts: Timeouts,
         on_notification: Callable[[str, JsonObject], None],
         on_change: Callable[[], None],
@@ -71,13 +73,16 @@ class Owner:
         self._sync = sync
         self._subscriptions = subscriptions
         self._capabilities = capabilities
+        self._is_handshake_first = is_handshake_first
         self._timeouts = timeouts
         self._on_notification = on_notification
         self._redactor = Redactor(secret for secret in config.secrets() if len(secret) >= MIN_REDACTED_CHARS)
         self._stop = anyio.Event()
         self._retry_now = anyio.Event()
-        self._attempt: anyio.CancelScope | None = None
+        self._attempt: _Attempt | None = None
         self._last_attempt = 0.0
+        self._in_flight: dict[UpstreamSession, int] = {}
+        self._drained: dict[UpstreamSession, anyio.Event] = {}
 
     def is_modern(self, kept_version: str | None) -> bool | None:
         """Whether the upstream speaks MCP 2026-07-28, as its session says, or what was kept of it at another start."""
@@ -86,29 +91,31 @@ class Owner:
 
     async def run(self) -> None:
         """Keep a session open until ``stop``; never raises what an upstream does."""
-        retry_s, lost_at = FIRST_RETRY_S, -math.inf
-        while not self._stop.is_set():
-            self._last_attempt = time.monotonic()
-            self._retry_now = anyio.Event()  # a call may set it from here on, also before the pause begins
-            try:
-                with anyio.CancelScope() as self._attempt:
-                    await self._hold_session()
-            except UpstreamFailure as failure:
-                if not self._stop.is_set():
+        async with anyio.create_task_group() as tasks:
+            retry_s, lost_at = FIRST_RETRY_S, -math.inf
+            while not self._stop.is_set():
+                self._last_attempt = time.monotonic()
+                self._retry_now = anyio.Event()  # a call may set it from here on, also before the pause begins
+                self._attempt = attempt = _Attempt()
+                tasks.start_soon(self._hold_session, attempt)
+                await attempt.over.wait()
+                if self._stop.is_set():
+                    break
+                if attempt.failure is not None:
                     self.breaker.failed()
-                    self._fail(failure)
-                    await self._pause(self._after_failure(failure, retry_s))
+                    self._fail(attempt.failure)
+                    await self._pause(self._after_failure(attempt.failure, retry_s))
                     retry_s = min(retry_s * 2, LAST_RETRY_S)
-            else:
+                    continue
                 # The session was good and then lost: mended at once, unless that happens again and again.
                 now = time.monotonic()
-                is_first = now - lost_at > STEADY_S
-                lost_at = now
-                if is_first:
+                if now - lost_at > STEADY_S:
                     retry_s = FIRST_RETRY_S
-                elif not self._stop.is_set():
-                    await self._pause(retry_s)
+                else:
+                    await self._pause(jittered(retry_s))
                     retry_s = min(retry_s * 2, LAST_RETRY_S)
+                lost_at = now
+            tasks.cancel_scope.cancel()  # what is still in flight on sessions that were lost before
 
     def stop(self) -> None:
         """Ask ``run`` to close the session and return; calls that wait for it fail."""
@@ -120,7 +127,7 @@ class Owner:
         if self.session is not None:
             self.session.loss.note("the portal stops")
         elif self._attempt is not None:
-            self._attempt.cancel()
+            self._attempt.scope.cancel()
 
     def heard(self) -> None:
         """Note that the upstream answered."""
@@ -162,29 +169,62 @@ class Owner:
                 self.health.wait()
         session.loss.note("the session was given up")
 
-    async def _hold_session(self) -> None:
-        """Open a session, sync, and keep it until it is lost or ``stop``.
+    @contextmanager
+    def using(self, session: UpstreamSession) -> Iterator[None]:
+        """Note that a request is on its way on ``session``, which then stays open for it when it is given up."""
+        self._in_flight[session] = self._in_flight.get(session, 0) + 1
+        try:
+            yield
+        finally:
+            self._in_flight[session] -= 1
+            if not self._in_flight[session]:
+                del self._in_flight[session]
+                if session in self._drained:
+                    self._drained[session].set()
 
-        Raises ``UpstreamFailure`` when it could not be opened or synced.
-        """
-        async with open_session(
-            self._config, capabilities=self._capabilities, on_notification=self._on_notification
-        ) as session:
-            try:
-                if self._sync is not None:
-                    await self._sync.open(session)
-            except SessionLost:
-                raise UpstreamUnavailable("it forgot the session at once", upstream=self._config.id) from None
-            self.session, self.protocol_version = session, session.protocol_version
-            self.heard()
-            self.health.ready()
-            logger.info("%s: ready, MCP %s", self._config.id, session.protocol_version)
-            try:
-                await self._keep(session)
-            finally:
-                self.forget(session)
+    async def _hold_session(self, attempt: _Attempt) -> None:
+        """Open a session, sync, and keep it until it is lost or ``stop``; requests on their way may then finish."""
+        try:
+            with attempt.scope:
+                async with open_session(
+                    self._config, capabilities=self._capabilities, on_notification=self._on_notification
+                ) as session:
+                    await self._use(session)
+                    attempt.over.set()
+                    await self._drain(session)
+        except UpstreamFailure as failure:
+            attempt.failure = failure
+        finally:
+            attempt.over.set()
+
+    async def _use(self, session: UpstreamSession) -> None:
+        """Sync, give the session to calls, and look after it until it is lost."""
+        try:
+            if self._sync is not None:
+                await self._sync.open(session)
+        except SessionLost:
+            raise UpstreamUnavailable("it forgot the session at once", upstream=self._config.id) from None
+        self.session, self.protocol_version = session, session.protocol_version
+        self.heard()
+        self.health.ready()
+        logger.info("%s: ready, MCP %s", self._config.id, session.protocol_version)
+        try:
+            await self._keep(session)
+        finally:
+            self.forget(session)
         if not self._stop.is_set():
             logger.warning("%s: the session ended: %s", self._config.id, self._redactor.clean(session.loss.cause))
+
+    async def _drain(self, session: UpstreamSession) -> None:
+        # A server that restarts may still finish what it has begun. A child is not kept beside the next one.
+        if self._config.url is None or self._stop.is_set() or session not in self._in_flight:
+            return
+        drained = self._drained[session] = anyio.Event()
+        try:
+            with anyio.move_on_after(self._timeouts.total_s):
+                await drained.wait()
+        finally:
+            del self._drained[session]
 
     async def _keep(self, session: UpstreamSession) -> None:
         async with anyio.create_task_group() as tasks:
@@ -246,3 +286,12 @@ class Owner:
     async def _pause(self, seconds: float) -> None:
         with anyio.move_on_after(seconds):
             await self._retry_now.wait()
+
+
+class _Attempt:
+    """One attempt to hold a session; ``over`` is set when the next one may begin, ``failure`` says why it must."""
+
+    def __init__(self) -> None:
+        self.scope = anyio.CancelScope()
+        self.over = anyio.Event()
+        self.failure: UpstreamFailure | None = None

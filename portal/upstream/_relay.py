@@ -17,6 +17,9 @@ logger = logging.getLogger("portico.upstream")
 
 PROGRESS_S: Final = 0.1
 """The least time between two reports of progress; of those between them the last one counts."""
+FREE_REPORTS: Final = 20
+"""The first reports of a request go out one by one, at any pace: few requests have more."""
+PROGRESS: Final = "notifications/progress"
 MAX_PENDING: Final = 256
 """Notifications that a client has not taken yet; more are dropped, so that neither side's pace is the other's."""
 FINISH_S: Final = 1.0
@@ -26,19 +29,24 @@ FINISH_S: Final = 1.0
 class Relay:
     """Carries progress and notifications to a conversation, in a task of its own that runs while there are any."""
 
-    __slots__ = ("_conversation", "_is_running", "_messages", "_progress", "_sending", "_tasks")
+    __slots__ = ("_conversation", "_free", "_is_running", "_messages", "_progress", "_sending", "_tasks")
 
     def __init__(self, conversation: Conversation, tasks: Background) -> None:
         self._conversation = conversation
         self._tasks = tasks
         self._messages: deque[tuple[str, JsonObject]] = deque()
         self._progress: JsonObject | None = None
+        self._free = FREE_REPORTS
         self._is_running = False
         self._sending = anyio.Lock()
 
     def progress(self, params: JsonObject) -> None:
         """Report progress, soon; a newer report takes the place of one that has not gone out."""
-        self._progress = params
+        if self._free:
+            self._free -= 1
+            self._messages.append((PROGRESS, params))
+        else:
+            self._progress = params
         self._run()
 
     def notify(self, method: str, params: JsonObject) -> None:
@@ -78,12 +86,19 @@ class Relay:
     async def _send_in_turn(self) -> None:
         async with self._sending:
             while self._messages:
-                await self._conversation.notify(*self._messages.popleft())
-            params, self._progress = self._progress, None
-            if params is not None:
-                progress, total, message = params.get("progress"), params.get("total"), params.get("message")
-                await self._conversation.report_progress(
-                    progress if isinstance(progress, int | float) else 0.0,
-                    total if isinstance(total, int | float) else None,
-                    message if isinstance(message, str) else None,
-                )
+                method, params = self._messages.popleft()
+                if method == PROGRESS:
+                    await self._report(params)
+                else:
+                    await self._conversation.notify(method, params)
+            progress, self._progress = self._progress, None
+            if progress is not None:
+                await self._report(progress)
+
+    async def _report(self, params: JsonObject) -> None:
+        progress, total, message = params.get("progress"), params.get("total"), params.get("message")
+        await self._conversation.report_progress(
+            progress if isinstance(progress, int | float) else 0.0,
+            total if isinstance(total, int | float) else None,
+            message if isinstance(message, str) else None,
+        )

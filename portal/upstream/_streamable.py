@@ -71,6 +71,7 @@ class StreamableChannel:
         self._loss = loss
         self._tasks = tasks
         self._session_id: str | None = None
+        self._is_gone = False  # requests that are still on their way with the session's id meet the same answer
         self._is_modern = False
         self._post_headers: dict[str, str] = _POST
         inbound.send = self.notify
@@ -125,7 +126,7 @@ class StreamableChannel:
 
     async def close(self) -> None:
         """End the session there, if there is one, within a bounded time."""
-        if self._session_id is None:
+        if self._session_id is None or self._is_gone:
             return
         with anyio.move_on_after(CLOSE_S, shield=True):
             try:
@@ -298,7 +299,7 @@ class StreamableChannel:
         return error
 
     def _lose(self) -> SessionLost:
-        self._session_id = None
+        self._is_gone = True
         self._loss.note("the server no longer knows the session")
         return SessionLost()
 

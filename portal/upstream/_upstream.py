@@ -40,7 +40,8 @@ class Upstream:
     what the server says beside changed lists. ``keep`` gets what was listed, for ``restore`` at the next start.
 
     An own session of a user or client has the server's shared one as its ``source``: it lists nothing itself. A session
-    that is exclusive declares the ``capabilities`` of its client upstream.
+    that is exclusive declares the ``capabilities`` of its client upstream; with ``is_handshake_first`` it meets a
+    server of both eras in the older one, as its client would.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Upstream:
         source: Upstream | None = None,
         lane: Lane | None = None,
         capabilities: Mapping[str, JsonValue] | None = None,
+        is_handshake_first: bool = False,
         on_change: Callable[[frozenset[Change]], None] = lambda _: None,
         on_notification: Callable[[str, JsonObject], None] = lambda _, __: None,
         keep: Keep | None = None,
@@ -68,6 +70,7 @@ class Upstream:
             sync=None if source is not None else self._sync,
             subscriptions=self._subscriptions,
             capabilities=capabilities or {},
+            is_handshake_first=is_handshake_first,
             timeouts=self._timeouts,
             on_notification=self._take_notification,
             on_change=lambda: on_change(frozenset({"status"})),
@@ -205,9 +208,10 @@ class Upstream:
                     await self.lane.open_again()
                     session = await self._owner.live_session()
                     try:
-                        result = await session.request(
-                            method, params, timeouts=self._timeouts, conversation=conversation, headers=headers
-                        )
+                        with self._owner.using(session):
+                            result = await session.request(
+                                method, params, timeouts=self._timeouts, conversation=conversation, headers=headers
+                            )
                     except SessionLost:
                         self._owner.forget(session)
                     except UpstreamFailure as failure:
