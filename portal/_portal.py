@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import anyio.to_thread
@@ -15,7 +15,16 @@ from portal._config import DEFAULT_PORTAL
 from portal._kept_offers import KeptOffers
 from portal._records import Recorder
 from portal._redaction import Redactor, redacted_logs
-from portal.server import LOCAL_USER, HttpFace, ServedPortal, listen, long_list_warning, serve_app
+from portal.server import (
+    LOCAL_USER,
+    HttpFace,
+    ServedPortal,
+    listen,
+    long_list_warning,
+    own_streams,
+    serve_app,
+    serve_client,
+)
 from portal.store import Store
 from portal.upstream import Caller, Fleet
 from sandbox import Bounds, Limits, Sandbox, SandboxConfig
@@ -30,11 +39,14 @@ if TYPE_CHECKING:
     from engine import Catalog
     from portal._config import Config
     from portal._limits_config import LimitsConfig
-    from portal.server import Listing, PortalInvoker
+    from portal.server import Listing, PortalInvoker, View
     from portal.upstream import Change
     from typegen import JsonObject
 
 logger = logging.getLogger("portico.portal")
+
+STDIO_WAIT_S: Final = 5.0
+"""How long a client over stdio waits for its servers: many list the tools once and never again."""
 
 
 class Portal:
@@ -129,6 +141,12 @@ class Portal:
         """Wait until every upstream is ready or has failed once; return whether that came about in time."""
         return await self.fleet.wait_settled(math.inf if timeout_s is None else timeout_s)
 
+    async def serve_stdio(self, view: View, portal_id: str = DEFAULT_PORTAL, *, source: int, target: int) -> None:
+        """Serve one client over two file descriptors until its input closes. Raises ``KeyError`` likewise."""
+        self._open_face()
+        served = self._servers[portal_id]
+        await serve_client(served, view=view, source=source, target=target, on_close=self.fleet.release_client)
+
     def drain(self) -> None:
         """Take no more requests; calls in flight go on until the portal is left."""
         self._open_face().drain()
@@ -171,6 +189,17 @@ async def serve(config: Config, *, on_ready: Callable[[str], None] | None = None
                     on_stop=portal.drain,
                 )
                 tasks.cancel_scope.cancel()
+
+
+async def serve_stdio(config: Config, *, portal_id: str = DEFAULT_PORTAL, view: View) -> None:
+    """Serve one client over this process's standard input and output, until it closes the input.
+
+    Meanwhile everything else that the process prints goes to standard error.
+    """
+    with own_streams() as (source, target):
+        async with Portal(config) as portal:
+            await portal.wait_ready(STDIO_WAIT_S)
+            await portal.serve_stdio(view, portal_id, source=source, target=target)
 
 
 async def _warn_of_long_lists(portal: Portal) -> None:

@@ -31,6 +31,7 @@ class _Command:
 COMMANDS: Final = {
     "demo": _Command("_demo", "demo", "Show one program over three servers, and serve on."),
     "serve": _Command("_serve", "serve", "Serve the configured servers, or the built-in demo."),
+    "stdio": _Command("_stdio", "stdio", "Serve one client over stdin and stdout, until it closes stdin."),
     "connect": _Command("_connect", "connect", "Print what to paste into an MCP client."),
     "exec": _Command("_exec", "exec_program", "Run one program and print what an agent gets."),
     "query": _Command("_query", "query", "Find tools and print what an agent gets."),

@@ -10,6 +10,7 @@ from portal.server._names import MAX_NAME_CHARS, listed_name
 from portal.server._own_tools import OWN_SERVER_ID
 from portal.server._serve import listen, serve_app
 from portal.server._server import LOCAL_USER, ServedPortal
+from portal.server._stdio import own_streams, serve_client
 
 __all__ = [
     "LOCAL_USER",
@@ -29,6 +30,8 @@ __all__ = [
     "listed_name",
     "listen",
     "long_list_warning",
+    "own_streams",
     "serve_app",
+    "serve_client",
     "view_of",
 ]

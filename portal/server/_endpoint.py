@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 USER_KEY: Final = "portico.user"
 """The key of the ASGI scope under which the gate puts who calls."""
-MAX_HEAD_BYTES: Final = 2**16
-"""All headers of a request; common servers take 8 to 64 KiB."""
 MAX_VIEWS: Final = 256
 """Queries whose meaning is remembered; there are a few dozen that mean anything, and many ways to write them."""
 _WITH_SESSIONS: Final = frozenset(version.encode() for version in HANDSHAKE_VERSIONS)
@@ -44,20 +42,25 @@ class Endpoint:
         """Serve one HTTP request."""
         request = HttpRequest.of(scope, receive, send)
         try:
-            await self._serve(request, scope[USER_KEY])
+            await self._serve(request, self.user(scope))
         except HttpRefusal as refusal:
             await refusal.send(send)
         except ClientGone:
             return
 
     async def _serve(self, request: HttpRequest, user: str) -> None:
-        check_head(request)
+        request.check_head()
         view = self.view(request.query)
         version = request.headers.get(VERSION_HEADER)
         if version is None or version in _WITH_SESSIONS:
             await self._with_sessions.serve(request, user=user, view=view)
         else:
             await self._modern.serve(request, user=user, view=view)
+
+    @staticmethod
+    def user(scope: Scope) -> str:
+        """Return who calls, as the gate found out."""
+        return str(scope[USER_KEY])
 
     def view(self, query: bytes) -> View:
         """Return what a query asks for. Raises ``HttpRefusal``."""
@@ -70,9 +73,3 @@ class Endpoint:
             if len(self._views) < MAX_VIEWS:
                 self._views[query] = view
         return view
-
-
-def check_head(request: HttpRequest) -> None:
-    """Raise ``HttpRefusal`` when a request has too much in its headers."""
-    if sum(len(name) + len(value) for name, value in request.raw_headers) > MAX_HEAD_BYTES:
-        raise HttpRefusal(431, f"The headers of a request have at most {MAX_HEAD_BYTES} bytes")

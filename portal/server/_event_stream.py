@@ -89,8 +89,13 @@ class EventStream:
             self._is_begun = True
             headers = [*HEADERS, *self._headers]
             await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-        rest = memoryview(frames)
-        while rest:
-            await self._send({"type": "http.response.body", "body": rest[:PART_BYTES], "more_body": True})
-            rest = rest[PART_BYTES:]
+        if len(frames) <= PART_BYTES:
+            await self._send({"type": "http.response.body", "body": frames, "more_body": True})
+        else:
+            # An event that is broken off would spoil the ones after it.
+            with anyio.CancelScope(shield=True):
+                rest = memoryview(frames)
+                while rest:
+                    await self._send({"type": "http.response.body", "body": rest[:PART_BYTES], "more_body": True})
+                    rest = rest[PART_BYTES:]
         self.quiet_since = anyio.current_time()

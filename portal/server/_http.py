@@ -1,7 +1,7 @@
 """The HTTP face of a portal process.
 
-``/mcp`` is the default portal, ``/{portal}/mcp`` another one, ``/healthz`` and ``/readyz`` are for whoever watches over
-the process.
+``/mcp`` is the default portal and ``/{portal}/mcp`` another one, with ``/sse`` beside each for old clients;
+``/healthz`` and ``/readyz`` are for whoever watches over the process.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from portal.server._exchanges import Exchanges
 from portal.server._gate import OPEN_PATHS, HostGate, TokenGate
 from portal.server._http_messages import HttpRefusal, send_json
 from portal.server._sessions import Sessions
+from portal.server._sse import SseEndpoint
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from portal.upstream import Fleet
 
 EXPOSED_HEADERS: Final = ("Mcp-Session-Id", "Mcp-Protocol-Version", "WWW-Authenticate", "Retry-After")
-STOP_AFTER_S: Final = 25.0
-"""Calls in flight get an error so long after the signal to stop, before container runtimes kill at 30 s."""
+STOP_AFTER_S: Final = 18.0
+"""Calls in flight get an error so long after the signal to stop, while their connections are still open."""
 
 
 class HttpFace:
@@ -41,17 +42,18 @@ class HttpFace:
     ) -> None:
         self._is_ready = is_ready
         self.exchanges = Exchanges()
+        self._on_close = fleet.release_client
         self.sessions = Sessions(on_close=fleet.release_client)
         self._endpoints = {
             portal.id: Endpoint(portals[portal.id], portal, self.sessions, self.exchanges) for portal in config.portals
         }
-        self._paths: dict[str, ASGIApp] = {portal.path: self._endpoints[portal.id] for portal in config.portals}
+        self._paths: dict[str, ASGIApp] = {}
         # A portal's own host name comes first: there, /mcp is that portal and not the default one.
-        self._hosts: dict[str, dict[str, ASGIApp]] = {
-            portal.hostname: {"/mcp": self._endpoints[portal.id]}
-            for portal in config.portals
-            if portal.hostname is not None
-        }
+        self._hosts: dict[str, dict[str, ASGIApp]] = {}
+        for portal in config.portals:
+            self._paths |= self._addresses(portals[portal.id], portal.id, portal.path.removesuffix("/mcp"))
+            if portal.hostname is not None:
+                self._hosts[portal.hostname] = self._addresses(portals[portal.id], portal.id, "")
         cors = CORSMiddleware(
             TokenGate(self._route, config=config),
             allow_origins=["*"],  # HostGate has refused every origin that may not call
@@ -76,6 +78,16 @@ class HttpFace:
         """Stop taking requests and end standing streams; those in flight go on for ``STOP_AFTER_S``."""
         self.exchanges.drain(stop_after_s=STOP_AFTER_S)
 
+    def _addresses(self, portal: ServedPortal, portal_id: str, prefix: str) -> dict[str, ASGIApp]:
+        """Return what serves a portal, by path; one that ends in a slash is for everything below it."""
+        endpoint = self._endpoints[portal_id]
+        sse = SseEndpoint(portal, endpoint, self.exchanges, prefix=prefix, on_close=self._on_close)
+        return {
+            f"{prefix}/mcp": endpoint,
+            f"{prefix}/sse": sse.streams,
+            f"{prefix}/messages/": sse.messages,
+        }
+
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
         if path in OPEN_PATHS:
@@ -85,7 +97,7 @@ class HttpFace:
         if self._hosts:
             host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
             paths = self._hosts.get(host.lower().partition(":")[0], paths)
-        served = paths.get(path)
+        served = paths.get(path) or paths.get(path[: path.rfind("/") + 1])
         if served is None:
             await HttpRefusal(404, "There is nothing at this address").send(send)
         else:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from typegen import JsonValue
 
+MAX_HEAD_BYTES: Final = 2**16
+"""All headers of a request; common servers take 8 to 64 KiB."""
 MAX_BODY_BYTES: Final = 4 * 2**20
 """One request: the arguments of one tool call, or a program, which is bounded further on its own."""
 MAX_SKIPPED_BYTES: Final = 2**28
@@ -78,6 +80,11 @@ class HttpRequest:
         """Read the head of a request."""
         raw: Headers = scope["headers"]
         return cls(scope["method"], scope["query_string"], raw, dict(raw), receive, send)
+
+    def check_head(self) -> None:
+        """Raise ``HttpRefusal`` when there is too much in the headers."""
+        if sum(len(name) + len(value) for name, value in self.raw_headers) > MAX_HEAD_BYTES:
+            raise HttpRefusal(431, f"The headers of a request have at most {MAX_HEAD_BYTES} bytes", headers=CLOSE)
 
     def accepts(self, media_type: bytes) -> bool:
         """Whether the client says that it takes this type (RFC 9110, section 12.5.1)."""

@@ -13,6 +13,7 @@ import anyio.lowlevel
 import uvicorn
 
 from portal._errors import AddressInUse
+from portal.server._http_protocol import BoundedProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,6 +62,8 @@ async def serve_app(
     """
     config = uvicorn.Config(
         app,
+        http=BoundedProtocol,
+        ws="none",
         lifespan="off",
         access_log=False,  # a query may hold what its sender should not have put there
         log_config=None,

@@ -1,0 +1,91 @@
+"""One connection of HTTP/1.1, with bounds that uvicorn leaves to a proxy: slow or endless heads, slow readers.
+
+They are held on the connection and not in the application, because the application never sees a request whose head
+does not end, and does not learn whether what it sent is read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from portal.server._http_messages import MAX_HEAD_BYTES
+
+if TYPE_CHECKING:
+    from asyncio import TimerHandle, Transport
+
+HEAD_S: Final = 30.0
+"""The longest that a client may take to send the head of a request."""
+SLOW_READER_S: Final = 30.0
+"""A client has to read what waits for it, at most some 64 KiB, in this time: 2 KiB/s are too slow."""
+
+
+_HEAD_TOO_LARGE: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+)
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, giving up on clients that would hold it for ever."""
+
+    _is_in_head = True
+    _head_bytes = 0
+    _head_timer: TimerHandle | None = None
+    _reader_timer: TimerHandle | None = None
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override] # as uvicorn has it
+        """Give the client time to send a first request."""
+        super().connection_made(transport)
+        self._head_timer = self.loop.call_later(HEAD_S, transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes, and hold those of an unfinished head to their bounds."""
+        super().data_received(data)
+        if not self._is_in_head:
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._is_in_head = False
+            self.transport.write(_HEAD_TOO_LARGE)
+            self.transport.close()
+        elif self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_S, self.transport.abort)
+
+    def on_message_begin(self) -> None:
+        """Begin a head."""
+        super().on_message_begin()
+        self._is_in_head = True
+        self._head_bytes = 0
+
+    def on_headers_complete(self) -> None:
+        """End it."""
+        self._is_in_head = False
+        _stop(self._head_timer)
+        self._head_timer = None
+        super().on_headers_complete()
+
+    def pause_writing(self) -> None:
+        """Give the client time to read what waits for it."""
+        super().pause_writing()
+        if self._reader_timer is None:
+            self._reader_timer = self.loop.call_later(SLOW_READER_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Take it that the client reads."""
+        super().resume_writing()
+        _stop(self._reader_timer)
+        self._reader_timer = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the timers."""
+        super().connection_lost(exc)
+        _stop(self._head_timer)
+        self._head_timer = None
+        _stop(self._reader_timer)
+        self._reader_timer = None
+
+
+def _stop(timer: TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()
