@@ -115,13 +115,14 @@ class Owner:
                     await self._pause(jittered(retry_s))
                     retry_s = min(retry_s * 2, LAST_RETRY_S)
                 lost_at = now
-            tasks.cancel_scope.cancel()  # what is still in flight on sessions that were lost before
 
     def stop(self) -> None:
         """Ask ``run`` to close the session and return; calls that wait for it fail."""
         self._stop.set()
         self._retry_now.set()
         self.health.settled.set()
+        for drained in self._drained.values():
+            drained.set()
         if self._sync is not None:
             self._sync.give_up(UpstreamUnavailable("the portal stops", upstream=self._config.id))
         if self.session is not None:
@@ -187,7 +188,10 @@ class Owner:
         try:
             with attempt.scope:
                 async with open_session(
-                    self._config, capabilities=self._capabilities, on_notification=self._on_notification
+                    self._config,
+                    capabilities=self._capabilities,
+                    on_notification=self._on_notification,
+                    is_handshake_first=self._is_handshake_first,
                 ) as session:
                     await self._use(session)
                     attempt.over.set()
