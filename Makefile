@@ -16,10 +16,10 @@ PACKAGES := portico portal engine typegen sandbox
 GUEST_SOURCES := hatch_build.py $(shell find sandbox/guest -type f -not -name '*.pyc' 2>/dev/null)
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links
 
-.PHONY: help run test check unit acceptance bench fuzz venv dev sqlite-server format lock wheel clean FORCE
+.PHONY: help run test check unit acceptance bench test262 fuzz venv dev sqlite-server format lock wheel clean FORCE
 
 help: ## List the commands
-	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 run: $(STAMPS)/portico ## Start the portal with its demo, show one program at work, and go on serving
 	@$(BIN)/portico demo
@@ -44,6 +44,10 @@ acceptance: dev sqlite-server ## Run the tests that start real programs: command
 
 bench: dev sqlite-server ## Measure what the documentation claims, and write benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
+
+test262: dev ## Run a sample of test262 in isolates: make test262 TEST262=folder (a checkout; nothing is fetched)
+	@test -n "$(TEST262)" || { echo "Name a checkout of https://github.com/tc39/test262: make test262 TEST262=folder"; exit 2; }
+	$(BIN)/python -m tests.sandbox.test262 $(TEST262)
 
 # TARGET is one of tests/sandbox/fuzz/_targets.py.
 TARGET := records
