@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("portico.upstream")
 
-CLOSE_S: Final = 3.0
-"""How long connections may take to close."""
+LAST_ANSWERS_S: Final = 1.0
+"""How long the answers to requests that are under way are waited for when a session is closed."""
 
 HttpKind = Literal["http", "sse"]
 
@@ -108,6 +108,9 @@ class _Connection:
             )
             try:
                 yield session
+                # When one request found out that the session is lost, the others are about to be told the same.
+                with anyio.move_on_after(LAST_ANSWERS_S):
+                    await inbound.wait_answered()
             finally:
                 await channel.close()
                 tasks.close()

@@ -46,12 +46,29 @@ class Inbound:
         on_notification: Callable[[str, JsonObject], None],
     ) -> None:
         self.exchanges: dict[RequestId, Exchange] = {}
+        self._all_done = anyio.Event()
         self.send: Callable[[Message], Awaitable[None]] | None = None
         self._tasks = tasks
         self._server_id = server_id
         self._on_notification = on_notification
         self._questions: dict[RequestId, anyio.CancelScope] = {}
         self._answers = 0
+
+    def begin(self, exchange: Exchange) -> None:
+        """Note a request that goes out."""
+        self.exchanges[exchange.request_id] = exchange
+
+    def end(self, exchange: Exchange) -> None:
+        """Note that a request is over, whatever came of it."""
+        del self.exchanges[exchange.request_id]
+        exchange.close()
+        self._all_done.set()
+
+    async def wait_answered(self) -> None:
+        """Wait until no request is under way; a subscription does not count."""
+        while any(exchange.method != "subscriptions/listen" for exchange in self.exchanges.values()):
+            self._all_done = anyio.Event()
+            await self._all_done.wait()
 
     def take(self, message: Message, exchange: Exchange | None) -> None:
         """Take a request or a notification; ``exchange`` is that of the stream it came on, where a stream tells."""

@@ -142,8 +142,7 @@ class UpstreamSession:
             conversation=conversation,
             on_notification=on_notification,
         )
-        exchanges = self._inbound.exchanges
-        exchanges[exchange.request_id] = exchange
+        self._inbound.begin(exchange)
         result: JsonObject | None = None
         try:
             with exchange.scope:
@@ -156,8 +155,7 @@ class UpstreamSession:
             await exchange.finish()
             return result
         finally:
-            del exchanges[exchange.request_id]
-            exchange.close()
+            self._inbound.end(exchange)
 
     def _stamped(self, params: JsonObject, exchange: Exchange) -> JsonObject:
         """Return the parameters with the ``_meta`` of the era, and a token where progress is of use."""

@@ -182,6 +182,9 @@ class StreamableChannel:
                         is_answered = True
                         return result
             return None
+        except RpcError:
+            is_answered = True
+            raise
         finally:
             if is_answered and not response.content.is_eof():
                 self._tasks.start_soon(self._drain, response)

@@ -16,22 +16,30 @@ from portal._server_config import ServerConfig
 from portal.upstream._connect import open_session
 from portal.upstream._exchange import Timeouts
 from portal.upstream._lines import LineReader, TooLong
-from tests.portal.conftest import UPSTREAMS
+from tests.portal.conftest import UPSTREAMS, until
 from tests.portal.upstream.conftest import PATIENCE_S, PATIENT, Client, calling
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from portal.upstream._session import UpstreamSession
+    from tests.portal.upstream.conftest import JSON
 
 OK = {"ok": True}
 
 
 @asynccontextmanager
-async def hostile(**fields: Any) -> AsyncIterator[UpstreamSession]:  # noqa: ANN401 -- fields of the configuration
+async def hostile(
+    heard: list[tuple[str, JSON]] | None = None,
+    **fields: Any,  # noqa: ANN401 -- fields of the configuration
+) -> AsyncIterator[UpstreamSession]:
+    def hear(method: str, params: JSON) -> None:
+        if heard is not None:
+            heard.append((method, params))
+
     config = ServerConfig(id="up", command=sys.executable, args=(str(UPSTREAMS / "hostile.py"),), **fields)
     with anyio.fail_after(PATIENCE_S):
-        async with open_session(config, capabilities={}, on_notification=lambda *_: None) as session:
+        async with open_session(config, capabilities={}, on_notification=hear) as session:
             yield session
 
 
@@ -67,6 +75,17 @@ async def test_what_is_no_answer_to_anybody_is_passed_over(name: str) -> None:
         results = [await calling(session, name), await calling(session)]
 
     assert results == [OK, OK]
+
+
+async def test_a_call_to_a_process_is_given_up_there_too() -> None:
+    heard: list[tuple[str, JSON]] = []
+    async with hostile(heard) as session:
+        with pytest.raises(UpstreamTimeout):
+            await calling(session, "hang", timeouts=Timeouts(idle_s=0.1))
+        await until(lambda: bool(heard))
+
+    assert heard[0][1]["method"] == "notifications/cancelled"
+    assert heard[0][1]["params"] == {"requestId": heard[0][1]["of"]}
 
 
 async def test_a_process_that_takes_nothing_more_ends_the_session() -> None:

@@ -37,6 +37,9 @@ def misbehave(name: str, number: int) -> None:
             os.close(0)
             send(id=number, result={"ok": True})
             time.sleep(600)
+        case "hang":
+            given_up = json.loads(sys.stdin.readline())
+            send(method="notifications/com.example/saw", params={"of": number, **given_up})
         case _:
             send(id=number, result={"ok": True})
 
