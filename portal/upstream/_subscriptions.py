@@ -43,6 +43,7 @@ class Subscriptions:
     def __init__(self, upstream: str) -> None:
         self._upstream = upstream
         self._uris: Counter[str] = Counter()
+        self._told: dict[str, UpstreamSession] = {}
         self._changed = anyio.Event()
 
     def __len__(self) -> int:
@@ -64,7 +65,15 @@ class Subscriptions:
         if self._uris[uri]:
             return False
         del self._uris[uri]
+        self._told.pop(uri, None)
         self._changed.set()
+        return True
+
+    def tell(self, uri: str, session: UpstreamSession) -> bool:
+        """Note that ``session`` is told of ``uri``; return whether that is new."""
+        if self._told.get(uri) is session:
+            return False
+        self._told[uri] = session
         return True
 
     async def run(
@@ -86,6 +95,8 @@ class Subscriptions:
 
     async def _subscribe_again(self, session: UpstreamSession, timeouts: Timeouts) -> None:
         for uri in list(self._uris):
+            if not self.tell(uri, session):
+                continue
             try:
                 await session.request("resources/subscribe", {"uri": uri}, timeouts=timeouts)
             except SessionLost:

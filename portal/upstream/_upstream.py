@@ -175,7 +175,7 @@ class Upstream:
             return
         try:
             session = await self._owner.live_session()
-            if not session.is_modern:
+            if not session.is_modern and self._subscriptions.tell(uri, session):
                 await self._send("resources/subscribe", {"uri": uri}, None)
         except BaseException:
             self._subscriptions.remove(uri)

@@ -1,0 +1,114 @@
+"""Resources that somebody watches: counted, told to the server, and told again to every session with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from portal._errors import UpstreamRefused
+from portal.upstream import _subscriptions as subscribing
+from tests.portal.conftest import until
+from tests.portal.upstream.offering import Offering, connected
+
+if TYPE_CHECKING:
+    from tests.portal.upstream.conftest import Asked
+
+UPDATED = "notifications/resources/updated"
+
+
+def watched(offering: Offering) -> list[Any]:
+    """The filters of the streams that were opened (MCP 2026-07-28), in order."""
+    return [
+        asked.message["params"]["notifications"].get("resourceSubscriptions")
+        for asked in offering.scripted.of("subscriptions/listen")
+    ]
+
+
+async def test_a_server_with_sessions_is_told_once_and_with_the_last_one_who_leaves() -> None:
+    offering = Offering.of("2025-11-25")
+    heard: list[Any] = []
+    async with connected(offering, on_notification=lambda *notification: heard.append(notification)) as up:
+        await offering.heard()
+        await up.subscribe("a://1")
+        await up.subscribe("a://1")
+        await offering.announce(UPDATED, uri="a://1")
+        await until(lambda: len(heard) == 1)
+        await up.unsubscribe("a://1")
+        told = [len(offering.scripted.of("resources/unsubscribe"))]
+        await up.unsubscribe("a://1")
+        await up.unsubscribe("a://1")
+        told.append(len(offering.scripted.of("resources/unsubscribe")))
+
+    assert told == [0, 1]
+    assert heard == [(UPDATED, {"uri": "a://1"})]
+    assert [asked.message["params"] for asked in offering.scripted.of("resources/subscribe")] == [{"uri": "a://1"}]
+
+
+async def test_a_subscription_that_the_server_refuses_does_not_count() -> None:
+    offering = Offering.of("2025-11-25")
+
+    async def refuse(asked: Asked) -> None:
+        await asked.error(-32602, "no such resource")
+
+    async with connected(offering) as up:
+        offering.scripted.answers["resources/subscribe"] = refuse
+        with pytest.raises(UpstreamRefused, match="no such resource"):
+            await up.subscribe("a://2")
+        offering.scripted.answers["resources/subscribe"] = offering.take
+        assert not up.is_busy
+        await up.subscribe("a://2")
+
+    assert len(offering.scripted.of("resources/subscribe")) == 2
+
+
+async def test_subscriptions_are_made_again_on_the_session_after_a_lost_one() -> None:
+    offering = Offering.of("2025-11-25")
+
+    async def forget(asked: Asked) -> None:
+        if len(offering.scripted.of("initialize")) == 1:
+            await asked.reply(404)
+        else:
+            await offering.call(asked)
+
+    offering.scripted.answers["tools/call"] = forget
+    async with connected(offering) as up:
+        await up.subscribe("a://1")
+        await up.call("echo", {})
+        await offering.scripted.reached("resources/subscribe", 2)
+
+    assert len(offering.scripted.of("initialize")) == 2
+
+
+async def test_a_server_without_sessions_has_one_stream_that_is_replaced_when_what_is_watched_changes() -> None:
+    offering = Offering.of(None)
+    heard: list[Any] = []
+    async with connected(offering, on_notification=lambda *notification: heard.append(notification)) as up:
+        await offering.heard()
+        await up.subscribe("a://1")
+        await until(lambda: watched(offering) == [None, ["a://1"]] and len(offering.streams) == 1)
+        await up.subscribe("a://1")
+        await up.subscribe("a://2")
+        await until(lambda: len(watched(offering)) == 3 and len(offering.streams) == 1)
+        await offering.announce(UPDATED, uri="a://2")
+        await until(lambda: len(heard) == 1)
+        await up.unsubscribe("a://2")
+        await until(lambda: len(watched(offering)) == 4 and len(offering.streams) == 1)
+
+    assert watched(offering) == [None, ["a://1"], ["a://1", "a://2"], ["a://1"]]
+    assert heard[0][0] == UPDATED
+    assert heard[0][1]["uri"] == "a://2"
+
+
+async def test_a_stream_that_broke_is_opened_again_and_what_was_missed_is_listed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(subscribing, "FIRST_RETRY_S", 0.01)
+    offering = Offering.of(None)
+    async with connected(offering) as up:
+        await offering.heard()
+        offering.lists["tools/list"].append({"name": "new", "inputSchema": {"type": "object"}})
+        offering.streams[0].writer.close()
+        await until(lambda: "new" in up.tools)
+
+    assert len(offering.scripted.of("subscriptions/listen")) == 2
