@@ -97,9 +97,8 @@ DEFERRED = {
 """Numbers without a test, with the reason."""
 
 PARTLY = {
-    16: "a denied call is in no log: what is not in the catalog is unknown, and policies are not built yet",
+    16: "a call of a tool that a rule leaves out has no record of its own, as it is unknown; a refused approval has",
     29: "the bound on the others' waiting time is measured by benchmarks/isolate.py; a test asserts no times",
-    54: "approvals do not exist yet, so none can be answered twice",
     62: "there are no pages yet whose escaping could be tested; terminal and log are",
     72: "holding a changed tool until somebody has looked at it does not exist yet",
     74: "no scan flags such words yet",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine import Catalog, ServerTools
+from portal import PortalConfig, PortalServer, Rules, ServerConfig
 from sandbox._isolate import Isolate
 from tests.sandbox._isolates import CLOCK_US, SEED, make_setup
 from tests.sandbox.probes._rule import probe
@@ -15,6 +16,7 @@ from tests.sandbox.probes._upstream import CATALOG, FILES, TRACKER, Upstream, to
 
 if TYPE_CHECKING:
     from engine import JsonObject
+    from tests.portal.conftest import PortalAt, Serving, Upstreamed
     from tests.sandbox._isolates import Host
     from tests.sandbox.probes._rule import Attack, Rule
 
@@ -252,6 +254,28 @@ async def test_a_tool_outside_the_callers_catalog_is_unknown_like_one_that_never
     assert "files" not in hidden.text.replace(name, "")
     assert probe.upstream.calls == []
     assert hidden.record.calls == ()
+
+
+@probe(16)
+async def test_a_tool_that_a_rule_leaves_out_is_unknown_in_the_same_words(
+    rule: Rule, portal_at: PortalAt, upstream: Upstreamed, serving: Serving
+) -> None:
+    upstream.offer("purge")
+    source = "[await codemode['up_' + %r]({}).catch(e => e.message), await codemode.search('purge')]"
+    rules = (PortalConfig(servers=(PortalServer(id="up", tools=Rules(deny=("purge",))),)),)
+    async with (
+        rule() as probe,
+        serving(upstream) as url,
+        portal_at(ServerConfig(id="up", url=url), portals=rules) as (portal, _),
+    ):
+        for name in ("purge", "purgf"):
+            answer = await portal.engine.code(source % name, catalog=portal.catalog(), invoker=portal.invoker())
+            probe.answers.append(answer.text)
+    denied, absent = probe.answers
+
+    assert denied == absent.replace("purgf", "purge")
+    assert "no such tool" in denied
+    assert upstream.calls == []
 
 
 @probe(16)

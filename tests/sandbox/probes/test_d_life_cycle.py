@@ -192,7 +192,7 @@ async def test_a_client_that_goes_away_takes_its_run_and_its_calls_with_it(
 
 @probe(54)
 async def test_a_run_that_is_resumed_twice_repeats_no_completed_call(rule: Rule) -> None:
-    """Both answers come from the record; approvals, the other half of the probe, do not exist yet."""
+    """Both answers come from the record. For approvals, the other half of the probe, see test_d_approvals.py."""
     source = "await codemode.tracker_echo({step: 1}); await codemode.tracker_fail({})"
 
     async with rule() as probe:
