@@ -1,7 +1,8 @@
 """What clients are told without having asked at that moment: changed lists, updated resources, log messages.
 
 A list that really changed is told within a second. A server whose lists keep changing is told of once in ``AGAIN_S``
-for each kind; the last change of all is never left out.
+for each kind; the last change of all is never left out. Its first change does not count for that: most often it is the
+first list after a start.
 """
 
 from __future__ import annotations
@@ -176,7 +177,7 @@ class Announcements:
         due = [key for key, at in self._due.items() if at <= now]
         for key in due:
             del self._due[key]
-            self._told[key] = now
+            self._told[key] = now if key in self._told else -math.inf
         methods = dict.fromkeys(method for _, method in due)
         single = [(listener, method, params) for (listener, method, _), params in self._single.items()]
         self._single.clear()

@@ -167,6 +167,8 @@ class Asking:
             return _text("done")
         if name == "rich":
             return RICH
+        if name == "rich_links":
+            return {"content": RICH["content"][3:5]}
         return _text({"name": name, "arguments": params.get("arguments")})
 
     async def _prompt(self, ctx: Any, params: JSON) -> JSON:
@@ -211,7 +213,7 @@ KEPT: Final[JSON] = {"ttlMs": 0, "cacheScope": "private"}
 
 
 def _tools() -> list[JSON]:
-    names = [*QUESTIONS, "login", "chatty", "rich", "plain"]
+    names = [*QUESTIONS, "login", "chatty", "rich", "rich_links", "plain"]
     tools: list[JSON] = [{"name": name, "inputSchema": OBJECT} for name in names]
     return [*tools, {"name": "erase", "inputSchema": OBJECT, "annotations": {"destructiveHint": True}}]
 
