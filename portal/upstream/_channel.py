@@ -45,6 +45,7 @@ class Channel(Protocol):
         When the wait is cancelled, the upstream is told so in the way of its era, within a bounded time. Raises
         ``wire.RpcError`` for its error, ``SessionLost``, and ``TransportFailure``.
         """
+        ...
 
     async def notify(self, message: Message) -> None:
         """Send a notification or an answer. Raises ``TransportFailure``."""

@@ -93,20 +93,19 @@ class HttpClient:
 
         A redirect is followed within the origin, as long as it keeps the method. Raises ``TransportFailure``.
         """
-        for _ in range(MAX_REDIRECTS + 1):
+        hops = 0
+        while True:
             response = await self._send(method, url, headers, body)
             if response.status not in _REDIRECTS:
                 return response
-            target = _followed(method, url, response)
             response.close()
-            if target is None:
-                raise TransportFailure(
-                    "it redirects to another address, which is not followed: check its url",
-                    kind="status",
-                    status=response.status,
-                )
-            url = target
-        raise TransportFailure("it redirects without an end", kind="status", status=response.status)
+            target = _followed(method, url, response)
+            if target is None or hops == MAX_REDIRECTS:
+                phrase = "it redirects to another address, which is not followed: check its url"
+                if target is not None:
+                    phrase = "it redirects without an end"
+                raise TransportFailure(phrase, kind="status", status=response.status)
+            url, hops = target, hops + 1
 
     async def _send(
         self, method: str, url: URL, headers: Mapping[str, str], body: bytes | None

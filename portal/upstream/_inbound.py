@@ -117,6 +117,7 @@ class Inbound:
 
     async def _ask(self, request_id: RequestId, method: str, params: JsonObject, exchange: Exchange) -> None:
         answer: Message | None = None
+        is_wanted = False
         with anyio.CancelScope() as scope:
             self._questions[request_id] = scope
             exchange.asks.add(scope)

@@ -108,16 +108,15 @@ async def _probed(talk: _Talk, server_id: str, capabilities: Mapping[str, JsonVa
             probing.error = error
         probing.done.set()
 
+    agreed: Agreed | None = None
     async with anyio.create_task_group() as racing:
         racing.start_soon(probe)
         with anyio.move_on_after(PROBE_S):
             await probing.done.wait()
         if not probing.done.is_set():
             agreed = await _first_of(talk, probing, server_id, capabilities)
-        else:
-            agreed = probing.verdict(server_id) or await _handshake(talk, server_id, capabilities)
         racing.cancel_scope.cancel()
-    return agreed
+    return agreed or probing.verdict(server_id) or await _handshake(talk, server_id, capabilities)
 
 
 class _Talk:

@@ -181,10 +181,11 @@ class StreamableChannel:
                     if result is not None:
                         is_answered = True
                         return result
-            return None
         except RpcError:
             is_answered = True
             raise
+        else:
+            return None
         finally:
             if is_answered and not response.content.is_eof():
                 self._tasks.start_soon(self._drain, response)
