@@ -234,6 +234,7 @@ async def test_a_forked_worker_refuses_a_second_run(cache_dir: Path) -> None:
                 worker.begin(run, end, encode_start(run, START))
                 with anyio.fail_after(20):
                     await end.is_there.wait()
+                worker.forget(run, is_over=True)
     finally:
         await worker.aclose()
         await forks.aclose()
