@@ -93,6 +93,12 @@ class HttpRequest:
             return True
         return media_type.partition(b"/")[0] + b"/*" in accept
 
+    @property
+    def prefers_events(self) -> bool:
+        """Whether the client names event streams before plain JSON, as one does that would rather have those."""
+        accept = self.headers.get(b"accept", b"").lower()
+        return 0 <= accept.find(EVENTS) < accept.find(JSON)
+
     def check_post(self) -> None:
         """Raise ``HttpRefusal`` for a POST that says that it is no message, or cannot take both kinds of answer."""
         if self.headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != JSON:

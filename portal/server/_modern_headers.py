@@ -76,7 +76,8 @@ def check_params(
 
 
 def _header_mismatch(method: str, params: JsonObject, version: JsonValue, request: HttpRequest) -> str | None:
-    headers = request.headers
+    # Blanks around a value are not part of it (RFC 9110, section 5.5), and the HTTP parser leaves those behind it.
+    headers = {name: value.strip(b" \t") for name, value in request.headers.items()}
     if headers.get(VERSION_HEADER, b"").decode("latin-1") != version:
         return f"the MCP-Protocol-Version header does not match {VERSION_KEY} in the body"
     if headers.get(METHOD_HEADER, b"").decode("latin-1") != method:

@@ -1,8 +1,9 @@
 """Streamable HTTP for the versions 2024-11-05 to 2025-11-25: sessions, and streams that can be taken up again.
 
-A request is answered by plain JSON where nothing else is to be sent. Where notifications or questions come first, or
-it takes long, its answer is the last event of a stream. A client whose connection ends has ``RETURN_S`` to take the
-stream up again; then nobody waits for the answer any more and the request is cancelled.
+A request is answered by plain JSON where nothing else is to be sent and the client does not name event streams first.
+Where notifications or questions come first, or it takes long, its answer is the last event of a stream. A client whose
+connection ends has ``RETURN_S`` to take the stream up again; then nobody waits for the answer any more and the request
+is cancelled.
 """
 
 from __future__ import annotations
@@ -139,6 +140,8 @@ class SessionHttp:
         self._exchanges.add(exchange)
         session.held += 1
         try:
+            if request.prefers_events:
+                await exchange.begin_stream()
             if is_batch:
                 answered = await self._answer_all(parts, exchange, view)
             else:
