@@ -273,7 +273,7 @@ void *heap_resize(void *payload, size_t size)
     return payload;
 }
 
-void heap_seal(void)
+size_t heap_seal(void)
 {
     for (uint32_t level = 0; level < LEVELS; level++) {
         for (uint32_t list = 0; list < LISTS; list++) {
@@ -287,6 +287,7 @@ void heap_seal(void)
     uintptr_t page = ((uintptr_t)end + PAYLOAD_MIN + SEAL_PAGE - 1) / SEAL_PAGE * SEAL_PAGE;
     take_end(page - (uintptr_t)end);
     memset((uint8_t *)end + HEADER, 0, memory_limit() - (uintptr_t)end - HEADER);
+    return page;
 }
 
 size_t heap_size_of(const void *payload)

@@ -19,7 +19,7 @@ void heap_free(void *block);                 /* NULL: nothing */
 size_t heap_size_of(const void *block);      /* what the block can hold, at least what was asked for */
 
 /* At the end of the build. What is free now is never used: a run's blocks begin on a page of their own. */
-void heap_seal(void);
+size_t heap_seal(void); /* returns the address where they begin */
 
 char *heap_copy_text(const char *text, size_t max_bytes);
 

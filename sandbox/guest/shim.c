@@ -149,16 +149,15 @@ int EXPORT(portico_prelude)(uint32_t length)
     return is_good ? 0 : BAD_INPUT;
 }
 
-/* The last call of the build. */
-int EXPORT(portico_seal)(void)
+/* The last call of the build. Returns where the snapshot ends and the blocks of a run begin. */
+uint32_t EXPORT(portico_seal)(void)
 {
     if (control.inbox != (uint32_t)(uintptr_t)inbox)
         heap_free((void *)(uintptr_t)control.inbox);
     control.inbox = (uint32_t)(uintptr_t)inbox;
     control.inbox_capacity = sizeof(inbox);
     engine_seal(runtime);
-    heap_seal();
-    return 0;
+    return heap_seal();
 }
 
 /* ---- at run time ------------------------------------------------------------------------------------------------- */

@@ -19,6 +19,9 @@ _MAGIC = b"\0asm\1\0\0\0"
 _CUSTOM, _IMPORT, _MEMORY, _GLOBAL, _EXPORT, _START, _DATA, _DATA_COUNT = 0, 2, 5, 6, 7, 8, 11, 12
 _I32, _MUTABLE, _I32_CONST, _END = 0x7F, 1, 0x41, 0x0B
 _WASM_PAGE = 64 * 1024
+# What a short run needs beyond the snapshot. More is grown in steps of a megabyte, at a few microseconds each, and all
+# of it counts towards what a worker may map, whether it is written or not.
+_ROOM = 128 * 1024
 _GRAIN = 4096  # the host's page: memory is shared, copied and counted by it
 _BUILD_ONLY = {"_initialize", "portico_init", "portico_prelude", "portico_seal"}
 INPUTS_SECTION = "portico.inputs"
@@ -87,8 +90,8 @@ def _initialise(bare: bytes, prelude: Sequence[tuple[str, str]], *, stack_top: i
         memory.write(store, text, address)
         if call("portico_prelude", len(text)) != 0:
             raise GuestBuildError(f"{name} failed: {_last_record(memory, store, call('portico_control') or 0)}")
-    call("portico_seal")
-    image = memory.read(store, 0, memory.data_len(store))
+    end = (call("portico_seal") or 0) + _ROOM
+    image = memory.read(store, 0, -(-end // _WASM_PAGE) * _WASM_PAGE)
     image[:stack_top] = bytes(stack_top)  # what the calls above left on their stack
     return image
 
