@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+import signal
+import threading
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +15,7 @@ import anyio.to_thread
 from engine import Engine, EngineLimits
 from portal._config import DEFAULT_PORTAL
 from portal._kept_offers import KeptOffers
+from portal._loop_watch import LoopWatch
 from portal._records import Recorder
 from portal._redaction import Redactor, redacted_logs
 from portal.server import (
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from engine import Catalog
     from portal._config import Config
     from portal._limits_config import LimitsConfig
+    from portal._loop_watch import LoopStatus
     from portal.server import Listing, PortalInvoker, View
     from portal.upstream import Change
     from typegen import JsonObject
@@ -72,6 +76,7 @@ class Portal:
         self._servers: dict[str, ServedPortal] = {}
         self._engine: Engine | None = None
         self._face: HttpFace | None = None
+        self._loop_watch = LoopWatch()
         self._is_closed = False
 
     async def __aenter__(self) -> Self:
@@ -100,6 +105,9 @@ class Portal:
                 await stack.enter_async_context(server.running())
             self._face = HttpFace(self.config, self._servers, self.fleet, is_ready=lambda: not self._is_closed)
             await stack.enter_async_context(self._face.running())
+            tasks = await stack.enter_async_context(anyio.create_task_group())
+            stack.callback(tasks.cancel_scope.cancel)
+            tasks.start_soon(self._loop_watch.run)
             self._stack = stack.pop_all()
         return self
 
@@ -147,6 +155,10 @@ class Portal:
         served = self._servers[portal_id]
         await serve_client(served, view=view, source=source, target=target, on_close=self.fleet.release_client)
 
+    def loop_status(self) -> LoopStatus:
+        """Report how often the event loop of this process stood still."""
+        return self._loop_watch.status()
+
     def drain(self) -> None:
         """Take no more requests; calls in flight go on until the portal is left."""
         self._open_face().drain()
@@ -181,6 +193,8 @@ async def serve(config: Config, *, on_ready: Callable[[str], None] | None = None
 
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_warn_of_long_lists, portal)
+                if threading.current_thread() is threading.main_thread():  # signals come nowhere else
+                    tasks.start_soon(_sync_on_signal, portal)
                 await serve_app(
                     portal.app,
                     listener,
@@ -209,6 +223,18 @@ async def _warn_of_long_lists(portal: Portal) -> None:
         warning = await anyio.to_thread.run_sync(long_list_warning, portal.listing(config.id), config)
         if warning is not None:
             logger.warning("%s", warning)
+
+
+async def _sync_on_signal(portal: Portal) -> None:
+    """List every server again on SIGUSR1, where there is such a signal."""
+    number = getattr(signal, "SIGUSR1", None)
+    if number is None:
+        return
+    with anyio.open_signal_receiver(number) as signals:
+        async for _ in signals:
+            logger.info("SIGUSR1: listing every server again")
+            failures = await portal.fleet.sync()
+            logger.info("listed %d servers again, %d not", len(portal.fleet.server_ids) - len(failures), len(failures))
 
 
 def _origin(host: str, port: int) -> str:
