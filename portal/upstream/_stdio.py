@@ -21,6 +21,7 @@ from portal.upstream._duplex import DuplexChannel
 from portal.upstream._failures import TransportFailure, too_large
 from portal.upstream._lines import LineReader, TooLong
 from portal.upstream._parsing import read_messages
+from portal.upstream._warden import WARDEN
 from portal.wire import encode
 
 if TYPE_CHECKING:
@@ -80,17 +81,18 @@ async def stdio_channel(
     channel = DuplexChannel(stdin.send, inbound=inbound, loss=loss, server_id=config.id)
     stdin.on_end = lambda: channel.end(NOT_TAKING)
 
-    async with anyio.create_task_group() as pumps:
-        pumps.start_soon(_read_messages, process, channel, config, inbound, outcome)
-        pumps.start_soon(_log_stderr, process, config.id, outcome)
-        try:
-            yield channel
-        finally:
-            # Shielded, with every wait bounded: a cancelled owner must still end the child.
-            with anyio.CancelScope(shield=True):
-                await _stop(process)
-                outcome.returncode = process.returncode
-            pumps.cancel_scope.cancel()
+    with WARDEN.watching(process.pid):
+        async with anyio.create_task_group() as pumps:
+            pumps.start_soon(_read_messages, process, channel, config, inbound, outcome)
+            pumps.start_soon(_log_stderr, process, config.id, outcome)
+            try:
+                yield channel
+            finally:
+                # Shielded, with every wait bounded: a cancelled owner must still end the child.
+                with anyio.CancelScope(shield=True):
+                    await _stop(process)
+                    outcome.returncode = process.returncode
+                pumps.cancel_scope.cancel()
 
 
 class _Stdin:
