@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 LOGGER: Final = logging.getLogger("portico.records")
 
-CallStatus = Literal["ok", "tool_error", "error", "timeout", "cancelled", "asked", "denied"]
-"""``asked``: the upstream answered with a question; ``denied``: the user's word was needed and not had."""
+CallStatus = Literal["ok", "tool_error", "error", "timeout", "unknown", "cancelled", "asked", "denied"]
+"""``unknown``: the connection broke, and what the call did is not known, as after a ``timeout``; ``asked``: the
+upstream answered with a question; ``denied``: the user's word was needed and not had."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

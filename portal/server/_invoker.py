@@ -114,7 +114,7 @@ class PortalInvoker:
             status = _status_of(result)
         except UpstreamFailure as failure:
             code = failure.code
-            status = "timeout" if isinstance(failure, UpstreamTimeout) else "error"
+            status = _failed_status(failure)
             raise
         except CallDenied as denial:
             code, status = denial.reason, "denied"
@@ -165,6 +165,12 @@ class PortalInvoker:
             return await upstream.call(entry.name, arguments, conversation=conversation, extra={**extra, **carried})
 
         return await answered(send, conversation, server_id=entry.server_id, shows_pages=self._shows_pages)
+
+
+def _failed_status(failure: UpstreamFailure) -> CallStatus:
+    if isinstance(failure, UpstreamTimeout):
+        return "timeout"
+    return "unknown" if failure.is_outcome_unknown else "error"
 
 
 def _status_of(result: JsonObject) -> CallStatus:
