@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from sandbox import Sandbox, SandboxConfig
+from sandbox import Bounds, Sandbox, SandboxConfig
 from tests.sandbox.probes._rule import assert_canary, probe, rule_over
 from tests.sandbox.probes._upstream import Upstream
 
@@ -228,6 +228,29 @@ async def test_a_user_with_many_hostile_programs_keeps_nobody_else_waiting_for_g
 
     assert endings == ["cpu_s"] * 20
     assert others == ["done"] * 5
+
+
+@probe(29)
+async def test_past_a_users_bounds_his_programs_are_refused_and_nobody_elses(cache_dir: Path, base_bytes: int) -> None:
+    """Two run, four wait, the rest is told at once when to try again; another user's are run meanwhile."""
+    bounds = Bounds(user_runs=2, user_waiting=4)
+    config = SandboxConfig(workers=2, max_workers=2, cache_dir=cache_dir, bounds=bounds)
+    endings: list[Ended] = []
+    async with Sandbox(config) as sandbox, rule_over(sandbox, base_bytes, isolates=20)(cpu_s=0.15) as hostile:
+
+        async def loop() -> None:
+            endings.append(await hostile.run("for (;;);"))
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(20):
+                tasks.start_soon(loop)
+            await assert_canary(sandbox)
+    refused = [ended for ended in endings if ended.record.status == "Overloaded"]
+
+    assert {ended.stopped_by for ended in endings if ended not in refused} == {"cpu_s"}
+    assert len(refused) >= 10
+    assert all("again" in ended.text for ended in refused)
+    assert refused[0].record.cpu_s == 0
 
 
 @probe(30)
