@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("portico.engine")
 
 NO_ACCOUNTS: Final[Mapping[str, str]] = MappingProxyType({})
+LEAST_WAIT_S: Final = 0.05
+"""While a run is paused its patience stands still, and is looked at again and again."""
 LOCAL_OWNER = "local"
 """Who runs belong to where nobody signs in."""
 
@@ -176,14 +178,23 @@ class Engine:
         self._running[run.owner, run.id] = task
         self._tasks.start_soon(self._work, task)
         try:
-            with anyio.move_on_after(self._limits.background_after_s):
-                await task.is_done.wait()
-            if not task.is_done.is_set():
+            if not await self._is_done_in_time(task):
                 return run.still_running()
         finally:
             if not run.is_in_background:
                 task.scope.cancel()
         return task.result()
+
+    async def _is_done_in_time(self, task: _Task) -> bool:
+        """Wait for a run until it goes to the background, where nobody could be asked: not while a person is."""
+        began = anyio.current_time()
+        while not task.is_done.is_set():
+            left_s = self._limits.background_after_s + task.run.paused_s - (anyio.current_time() - began)
+            if left_s <= 0:
+                return False
+            with anyio.move_on_after(max(left_s, LEAST_WAIT_S)):
+                await task.is_done.wait()
+        return True
 
     async def _work(self, task: _Task) -> None:
         try:

@@ -137,6 +137,12 @@ class Run:
         )
         return await self._answer_to(outcome, ProgramFacts())
 
+    @property
+    def paused_s(self) -> float:
+        """Seconds for which the run waited for a person."""
+        clock = self._host_calls.clock
+        return clock.paused_s if clock is not None else 0.0
+
     def still_running(self) -> Answer:
         """Write the answer of a run that goes on in the background."""
         self.is_in_background = True

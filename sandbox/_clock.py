@@ -21,12 +21,19 @@ class RunClock:
         self._counted_s = 0.0
         self._running_since: float | None = None
         self._pauses = 0
+        self._paused_s = 0.0
+        self._paused_since = 0.0
         self._was_started = False
 
     @property
     def is_paused(self) -> bool:
         """Whether time does not count at this moment."""
         return self._pauses > 0
+
+    @property
+    def paused_s(self) -> float:
+        """Seconds that did not count."""
+        return self._paused_s + (anyio.current_time() - self._paused_since if self._pauses else 0.0)
 
     @property
     def elapsed_s(self) -> float:
@@ -44,14 +51,18 @@ class RunClock:
     def paused(self) -> Iterator[None]:
         """Stop counting inside the block; blocks may overlap, and the last to end starts the clock again."""
         self._pauses += 1
-        if self._pauses == 1 and self._running_since is not None:
-            self._stop()
+        if self._pauses == 1:
+            self._paused_since = anyio.current_time()
+            if self._running_since is not None:
+                self._stop()
         try:
             yield
         finally:
             self._pauses -= 1
-            if not self._pauses and self._scope is not None:
-                self._resume()
+            if not self._pauses:
+                self._paused_s += anyio.current_time() - self._paused_since
+                if self._scope is not None:
+                    self._resume()
 
     def start(self, scope: anyio.CancelScope, *, limit_s: float) -> None:
         """Begin to count; ``scope`` is cancelled when ``limit_s`` have counted. A clock serves one run."""

@@ -11,7 +11,7 @@ from engine import Engine, EngineLimits, JsonObject, RunRecord, UnknownRunError
 from tests.engine.conftest import text
 
 if TYPE_CHECKING:
-    from engine import Catalog
+    from engine import Catalog, ToolCall
     from sandbox import Sandbox
     from tests.engine.conftest import Upstream
 
@@ -42,6 +42,19 @@ async def test_equal_calls_are_answered_one_for_one(engine: Engine, catalog: Cat
 
     assert again.text == "done"
     assert len(upstream.calls) == 3
+
+
+async def test_a_run_that_waits_for_a_person_does_not_go_to_the_background(sandbox: Sandbox, catalog: Catalog) -> None:
+    async def asking(call: ToolCall) -> JsonObject:
+        assert call.clock is not None
+        with call.clock.paused():
+            await anyio.sleep(0.6)
+        return {"content": [{"type": "text", "text": "yes"}]}
+
+    async with Engine(sandbox, limits=EngineLimits(background_after_s=0.5)) as engine:
+        answer = await engine.code("await codemode.tracker_greet({})", catalog=catalog, invoker=asking)
+
+    assert answer.text == "yes"
 
 
 async def test_a_resumed_run_that_fails_can_be_resumed_in_turn(

@@ -60,3 +60,17 @@ async def test_a_clock_serves_one_run() -> None:
 
     with pytest.raises(ValueError, match="one run"):
         clock.start(anyio.CancelScope(), limit_s=1)
+
+
+async def test_the_time_of_all_pauses_is_told() -> None:
+    clock = RunClock()
+    with clock.paused(), clock.paused():
+        await anyio.sleep(0.02)
+        meanwhile = clock.paused_s
+    with clock.paused():
+        await anyio.sleep(0.02)
+    total = clock.paused_s
+    await anyio.sleep(0.02)
+
+    assert 0.02 <= meanwhile < total
+    assert clock.paused_s == total
