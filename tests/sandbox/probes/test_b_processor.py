@@ -258,7 +258,7 @@ async def test_a_call_that_hangs_is_cut_by_the_clock_and_cancelled(rule: Rule) -
     """The epoch ticks on while the host waits; only time on the clock ends such a run."""
     upstream = Upstream()
 
-    async with rule(upstream=upstream, wall_s=0.3) as probe:
+    async with rule(upstream=upstream, wall_s=0.5) as probe:
         ended = await probe.run("await codemode.tracker_wait({})")
 
     assert ended.stopped_by == "wall_s"

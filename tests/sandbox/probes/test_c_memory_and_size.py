@@ -351,7 +351,7 @@ async def test_programs_that_fill_a_worker_together_end_typed_and_leave_it_whole
     hold = "const kept = new Uint8Array(40 * 2 ** 20).fill(7); await codemode.tracker_wait({})"
     config = SandboxConfig(workers=1, max_workers=1, worker_bytes=512 * 2**20, cache_dir=cache_dir)
     endings: list[str] = []
-    async with Sandbox(config) as sandbox, rule_over(sandbox, base_bytes, isolates=16)(wall_s=2, cpu_s=5) as probe:
+    async with Sandbox(config) as sandbox, rule_over(sandbox, base_bytes, isolates=16)(wall_s=3, cpu_s=5) as probe:
         before = sandbox.status().workers
 
         async def run() -> None:

@@ -123,11 +123,11 @@ async def test_a_result_that_comes_as_its_run_is_given_up_is_dropped(rule: Rule)
 
     async def late(_: JsonObject) -> JsonObject:
         with anyio.CancelScope(shield=True):  # a call on its way cannot be taken back
-            await anyio.sleep(0.2)
+            await anyio.sleep(0.7)
         answered.set()
         return {"content": [{"type": "text", "text": "late"}]}
 
-    async with rule(upstream=Upstream(answers={"echo": late}), wall_s=0.1) as probe:
+    async with rule(upstream=Upstream(answers={"echo": late}), wall_s=0.5) as probe:
         stopped = await probe.run("await codemode.tracker_echo({})")
         after = await probe.run("'mine'")
 
