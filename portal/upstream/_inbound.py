@@ -36,7 +36,10 @@ ANSWER_S: Final = 10.0
 
 
 class Inbound:
-    """Serves what comes unasked on one session. ``send`` takes the answers; requests under way are in ``exchanges``."""
+    """Serves what comes unasked on one session. ``send`` takes the answers; requests under way are in ``exchanges``.
+
+    ``takes_requests`` is off for MCP 2026-07-28, where servers send none and could not be answered.
+    """
 
     def __init__(
         self,
@@ -46,6 +49,7 @@ class Inbound:
         on_notification: Callable[[str, JsonObject], None],
     ) -> None:
         self.exchanges: dict[RequestId, Exchange] = {}
+        self.takes_requests = True
         self._all_done = anyio.Event()
         self.send: Callable[[Message], Awaitable[None]] | None = None
         self._tasks = tasks
@@ -97,6 +101,9 @@ class Inbound:
         return self.exchanges.get(key) if isinstance(key, str | int) else None
 
     def _take_request(self, request_id: RequestId, method: str, params: JsonObject, exchange: Exchange | None) -> None:
+        if not self.takes_requests:
+            logger.warning("%s: a request (%s) is not of its protocol version", self._server_id, method[:100])
+            return
         if method == "ping":
             self._answer_soon(response_message(request_id, {}))
             return

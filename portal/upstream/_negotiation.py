@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from portal.upstream._background import Background
     from portal.upstream._channel import Channel
     from typegen import JsonObject, JsonValue
+
+logger = logging.getLogger("portico.upstream")
 
 CLIENT_INFO: Final[JsonObject] = {"name": "portico", "version": VERSION}
 PROBE_S: Final = 10.0
@@ -90,7 +93,12 @@ async def negotiate(
         agreed = await _probed(talk, server_id, capabilities)
     channel.settle(agreed.version, is_modern=agreed.version == MODERN_VERSION)
     if agreed.version != MODERN_VERSION:
-        await channel.notify(notification_message("notifications/initialized", None))
+        try:
+            await channel.notify(notification_message("notifications/initialized", None))
+        except TransportFailure as failure:
+            if failure.kind != "status":  # a server that does not like notifications may answer requests all the same
+                raise
+            logger.warning("%s: answered HTTP %s to notifications/initialized", server_id, failure.status)
         channel.listen()
     return agreed
 

@@ -54,6 +54,7 @@ class UpstreamSession:
         self._channel = channel
         self._server_id = server_id
         self._inbound = inbound
+        inbound.takes_requests = not self.is_modern
         self._tasks = tasks
         self._ids = ids
 

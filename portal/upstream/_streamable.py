@@ -31,12 +31,13 @@ if TYPE_CHECKING:
     from portal.upstream._exchange import Exchange
     from portal.upstream._http import HttpClient
     from portal.upstream._inbound import Inbound
-    from portal.wire import Message
+    from portal.wire import Message, RequestId
     from typegen import JsonObject
 
 logger = logging.getLogger("portico.upstream")
 
-CANCEL_S: Final = 1.0
+CANCEL_S: Final = 5.0
+"""How long an upstream may take to hear that a request was given up; whoever gave it up does not wait for that."""
 CLOSE_S: Final = 2.0
 DRAIN_S: Final = 1.0
 """How long the end of an answered stream is waited for, so that its connection can be used again."""
@@ -110,7 +111,7 @@ class StreamableChannel:
             raise self._judged_error(error) from error
         except anyio.get_cancelled_exc_class():
             if not self._is_modern and exchange.method != "initialize":
-                await self._tell_cancelled(exchange)
+                self._tasks.start_soon(self._tell_cancelled, exchange.request_id)
             raise
         finally:
             # For MCP 2026-07-28 this is what cancels a request; an answer that was read has left its connection.
@@ -277,10 +278,10 @@ class StreamableChannel:
         finally:
             response.close()
 
-    async def _tell_cancelled(self, exchange: Exchange) -> None:
-        with anyio.move_on_after(CANCEL_S, shield=True):
+    async def _tell_cancelled(self, request_id: RequestId) -> None:
+        with anyio.move_on_after(CANCEL_S):
             try:
-                gone: JsonObject = {"requestId": exchange.request_id}
+                gone: JsonObject = {"requestId": request_id}
                 await self.notify(notification_message("notifications/cancelled", gone))
             except (TransportFailure, SessionLost, RpcError) as error:
                 logger.debug("a cancellation was not taken (%s)", type(error).__name__)

@@ -86,6 +86,22 @@ async def test_no_header_says_more_than_the_protocol_needs(opened: Opened) -> No
     }
 
 
+async def test_arguments_of_megabytes_arrive_whole(opened: Opened) -> None:
+    text = "x" * (3 * 2**20)
+    scripted = Scripted({"tools/call": plain})
+    async with opened(scripted) as session:
+        await session.request("tools/call", {"name": "echo", "arguments": {"text": text}}, timeouts=PATIENT)
+
+    assert scripted.of("tools/call")[0].message["params"]["arguments"]["text"] == text
+
+
+async def test_a_server_that_takes_no_notification_is_opened_all_the_same(opened: Opened) -> None:
+    scripted = Scripted({"tools/call": plain}, "2025-03-26")
+    scripted.answers["notifications/initialized"] = lambda asked: asked.reply(400)
+    async with opened(scripted) as session:
+        assert await calling(session) == ODD
+
+
 async def test_a_server_that_insists_on_an_older_version_gets_it(opened: Opened) -> None:
     async def strict(asked: Asked) -> None:
         if asked.message["params"]["protocolVersion"] == "2025-03-26":
