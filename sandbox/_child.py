@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import anyio
@@ -68,3 +69,13 @@ class Child:
             self._process.wait()
         elif self._process.returncode is None:
             await anyio.to_thread.run_sync(self._process.wait, abandon_on_cancel=True)
+
+
+def wants_processor(pid: int) -> bool:
+    """Say whether a thread of a process runs, or would if it were let; True where nobody can tell."""
+    try:
+        threads = list(Path(f"/proc/{pid}/task").iterdir())
+        states = [(thread / "stat").read_text().rpartition(") ")[2][:1] for thread in threads]
+    except OSError:  # no Linux, or it has just ended
+        return True
+    return any(state in "RD" for state in states)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from sandbox._frames import Report
     from sandbox._limits import Limits
     from sandbox._outcome import Outcome
+    from sandbox._workers import WorkerSource
 
 _log = logging.getLogger("sandbox")
 
@@ -48,10 +49,14 @@ _RUN_BYTES = 256 * 2**10  # what a waiting run costs that has not grown: 127 KiB
 
 
 class Sandbox:
-    """A pool of worker processes that run programs; open it with ``async with``."""
+    """A pool of worker processes that run programs; open it with ``async with``.
 
-    def __init__(self, config: SandboxConfig | None = None) -> None:
+    ``source`` starts the workers in another way than ``SandboxConfig.isolation`` asks for.
+    """
+
+    def __init__(self, config: SandboxConfig | None = None, *, source: WorkerSource | None = None) -> None:
         self._config = config or SandboxConfig()
+        self._source = source
         self._admission = Admission(
             self._config.bounds, long_turns=max(2, self._config.most_workers // 4), run_bytes=_RUN_BYTES
         )
@@ -75,8 +80,7 @@ class Sandbox:
         async with self._stack:
             self._module_path = await self._prepare_module(self._stack)
             self._stack.push_async_callback(self._analyst.aclose)
-            source = self._source(self._stack)
-            await self._workers.open(source)
+            await self._workers.open(self._source or self._make_source(self._stack))
             tasks = await self._stack.enter_async_context(anyio.create_task_group())
             self._stack.callback(tasks.cancel_scope.cancel)
             self._workers.serve(tasks)
@@ -206,7 +210,7 @@ class Sandbox:
         finally:
             self._workers.release(place)
 
-    def _source(self, stack: AsyncExitStack) -> ExecutedWorkers | ForkedWorkers:
+    def _make_source(self, stack: AsyncExitStack) -> ExecutedWorkers | ForkedWorkers:
         if self._config.isolation != "run":
             return ExecutedWorkers(module_path=self._module_path, data_bytes=self._config.worker_bytes)
         forks = ForkedWorkers(module_path=self._module_path, data_bytes=self._config.worker_bytes)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 import anyio
 
 from sandbox import _frames as frames
-from sandbox._child import Child
+from sandbox._child import Child, wants_processor
 from sandbox._compile import UNUSABLE_FOLDER
 from sandbox._errors import WorkerLost
 from sandbox._frames import FrameError, FrameReader, Kind
@@ -33,8 +33,11 @@ _log = logging.getLogger("sandbox")
 _READ_BYTES = 256 * 2**10
 _SOCKET_BYTES = 2**20  # asked of the kernel, which may give less: most frames then go out without a wait
 _START_TIMEOUT_S = 60.0  # it takes 0.2 s; a machine that starts many things at once may need a hundred times that
-_LOOK_EVERY_S = 1.0
-_SILENT_LOOKS = 5  # a worker inside a turn sends a tick every 50 ms; counted in looks, so that a suspend does not count
+_LOOK_EVERY_S = 0.4
+_HANGING_LOOKS = 2  # at the first, the frame that it has not answered may just have been sent
+_SILENT_LOOKS = (
+    12  # a worker inside a turn sends a tick every 50 ms; counted in looks, so that a suspend does not count
+)
 _MOVING_S = 0.030  # a worker that has ended a turn so lately is taken to end the next soon; a tick says otherwise
 _GOODBYE_S = 1.0
 
@@ -268,11 +271,15 @@ class WorkerProcess:
             self._on_change()
 
     async def _listen_for_life(self) -> None:
-        """Kill a worker that owes an answer and from which nothing comes."""
-        silent = 0
-        while silent < _SILENT_LOOKS:
+        """Kill a worker that owes an answer and from which nothing comes.
+
+        One that does not even want the processor hangs; one that does may be waiting for it on a busy machine.
+        """
+        silent = hanging = 0
+        while silent < _SILENT_LOOKS and hanging < _HANGING_LOOKS:
             await anyio.sleep(_LOOK_EVERY_S)
             silent = 0 if self._was_heard or not self._unanswered else silent + 1
+            hanging = hanging + 1 if silent and not wants_processor(self.pid) else 0
             self._was_heard = False
         _log.error("worker %d does not answer and is killed", self.pid)
         self._process.kill()
