@@ -129,7 +129,7 @@ class HttpRequest:
                 raise ClientGone
             body += message.get("body", b"")
             if len(body) > MAX_BODY_BYTES:
-                raise _too_large(is_closing=True)
+                raise _too_large(is_closing=False)
             if not message.get("more_body", False):
                 return bytes(body)
 

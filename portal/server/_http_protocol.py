@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 HEAD_S: Final = 30.0
 """The longest that a client may take to send the head of a request."""
+REFUSED_S: Final = 2.0
+"""How long a client that was refused may take to read why."""
 SLOW_READER_S: Final = 30.0
 """A client has to read what waits for it, at most some 64 KiB, in this time: 2 KiB/s are too slow."""
 
@@ -30,6 +32,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's protocol, giving up on clients that would hold it for ever."""
 
     _is_in_head = True
+    _is_refused = False
     _head_bytes = 0
     _head_timer: TimerHandle | None = None
     _reader_timer: TimerHandle | None = None
@@ -41,14 +44,18 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes, and hold those of an unfinished head to their bounds."""
+        if self._is_refused:
+            return
         super().data_received(data)
         if not self._is_in_head:
             return
         self._head_bytes += len(data)
         if self._head_bytes > MAX_HEAD_BYTES:
-            self._is_in_head = False
+            # Closing at once would take the answer away from a client that is still sending.
+            self._is_refused = True
             self.transport.write(_HEAD_TOO_LARGE)
-            self.transport.close()
+            self.transport.write_eof()
+            self.loop.call_later(REFUSED_S, self.transport.abort)
         elif self._head_timer is None:
             self._head_timer = self.loop.call_later(HEAD_S, self.transport.abort)
 

@@ -1,0 +1,114 @@
+"""Fault 26, and others who send what no client sends: refused before it costs anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+
+from tests.portal.clients.conftest import MODERN, modern_request, request
+from tests.portal.test_serve import portal_process
+
+if TYPE_CHECKING:
+    from tests.portal.clients.conftest import RawAt
+    from tests.portal.conftest import PortalAt
+
+MIB = 2**20
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"null", b'"a"', b"\xff\xfe", b"[" * 100_000, b'{"a":' * 100_000, b'{"jsonrpc":"2.0","id":1}'],
+    ids=["empty", "open", "null", "text", "no UTF-8", "deep lists", "deep objects", "neither"],
+)
+@pytest.mark.parametrize("headers", [{}, {"mcp-protocol-version": MODERN}], ids=["handshake", "modern"])
+async def test_what_is_no_message_is_400(
+    portal_at: PortalAt, raw_client: RawAt, body: bytes, headers: dict[str, str]
+) -> None:
+    async with portal_at() as (_, origin), raw_client(origin) as raw:
+        if not headers:
+            await raw.begin()
+        response = await raw.post(body, headers)
+
+    assert response.status_code == 400
+    assert response.json()["error"]["code"] in {-32700, -32600}
+    assert response.json()["id"] is None
+
+
+@pytest.mark.parametrize("version", ["2025-03-26", "2025-11-25"])
+async def test_a_batch_of_ten_thousand_is_refused_as_a_whole(
+    portal_at: PortalAt, raw_client: RawAt, version: str
+) -> None:
+    async with portal_at() as (_, origin), raw_client(origin) as raw:
+        await raw.begin(version)
+        response = await raw.post([request("ping", {}, number) for number in range(10_000)])
+
+    assert response.status_code == 400
+
+
+@pytest.mark.parametrize("request_id", [True, 1.5, [1], {"a": 1}, None])
+async def test_an_id_is_a_string_or_an_integer(portal_at: PortalAt, raw_client: RawAt, request_id: object) -> None:
+    body, headers = modern_request("tools/list", request_id=request_id)
+    async with portal_at() as (_, origin), raw_client(origin) as raw:
+        modern = await raw.post(body, headers)
+        await raw.begin()
+        handshake = await raw.post(request("tools/list", {}, request_id))
+
+    assert (modern.status_code, handshake.status_code) == (400, 400)
+
+
+async def test_large_bodies_and_heads_are_refused_and_leave_the_memory_flat(tmp_path: Path) -> None:
+    """Fault 26: a body of 50 MB, declared or not, a head of 1 MB and one without an end."""
+    async with portal_process(tmp_path) as (process, origin):
+        port = int(origin.rpartition(":")[2])
+        head = f"POST /mcp HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\n"
+        accept = "accept: application/json, text/event-stream\r\n"
+        probe = f"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n"
+        await sent(port, [f"{probe}\r\n".encode()])
+        before = memory_of(process.pid)
+        statuses = []
+        for _ in range(3):
+            statuses += [
+                await sent(port, [f"{head}{accept}content-length: {50 * MIB}\r\n\r\n".encode(), *[b"x" * MIB] * 50]),
+                await sent(
+                    port,
+                    [
+                        f"{head}{accept}transfer-encoding: chunked\r\n\r\n".encode(),
+                        *[b"100000\r\n" + b"x" * MIB + b"\r\n"] * 50,
+                    ],
+                ),
+                await sent(port, [f"{probe}x-long: ".encode(), b"x" * MIB, b"\r\n\r\n"]),
+                await sent(port, [probe.encode(), *[b"x-endless: " + b"x" * 60_000] * 50]),
+            ]
+        alive = await sent(port, [f"{probe}\r\n".encode()])
+        growth = memory_of(process.pid) - before
+
+    assert statuses == [413, 413, 431, 431] * 3
+    assert alive == 200
+    assert growth < 32 * MIB
+
+
+def memory_of(pid: int) -> int:
+    """Return the resident memory of a process, in bytes."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) * 1024
+
+
+async def sent(port: int, parts: list[bytes]) -> int:
+    """Send bytes as long as they are taken, and return the status of the answer; 0 where there is none."""
+    with anyio.fail_after(20):
+        async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+            try:
+                for part in parts:
+                    await stream.send(part)
+            except anyio.BrokenResourceError:
+                pass  # refused while it was being sent
+            answer = b""
+            try:
+                while b"\r\n" not in answer:
+                    answer += await stream.receive()
+            except (anyio.EndOfStream, anyio.BrokenResourceError):
+                pass
+    return int(answer.split(b" ")[1]) if answer else 0
