@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -10,15 +11,16 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import anyio
 import orjson
 
-from portal._errors import UpstreamFailure, UpstreamMisbehaved, UpstreamUnavailable
+from portal._errors import UpstreamFailure, UpstreamMisbehaved, UpstreamRefused, UpstreamUnavailable
 from portal.upstream._breaker import jittered
 from portal.upstream._channel import SessionLost
 from portal.upstream._exchange import Timeouts
 from portal.upstream._offers import ANSWER_FIELDS, KINDS, METHODS, Change, Kind, Offers
+from portal.wire import METHOD_NOT_FOUND
 from typegen import JsonObject
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from portal._server_config import ServerConfig
     from portal.upstream._session import UpstreamSession
@@ -81,6 +83,8 @@ class Sync:
         self._failure: UpstreamFailure | None = None
         self._progress = anyio.Event()
         self._is_warned = False
+        self._opened_for = 0
+        self._failures: dict[Kind, UpstreamFailure] = {}
 
     def restore(self, kept: JsonObject) -> None:
         """Offer what was kept at an earlier start until the upstream lists its own."""
@@ -110,18 +114,28 @@ class Sync:
 
         Only the tools must be had; a list beside them that fails is left as it was.
         """
-        asked, self._dirty, self._wake = self._asked, set(), anyio.Event()
+        self._opened_for, self._dirty, self._wake = self._asked, set(), anyio.Event()
         about = Offers.of(_about(session), upstream=self._config.id)
-        offers = self.offers.saying(about)
-        listed = await self._list_all(session, KINDS, is_strict=False)
-        self._take(await self._read(offers, listed))
-        await self._store()
-        self._answer(asked, None)
+        listed, failures = await self._list_all(session, KINDS)
+        if "tools" in failures:
+            raise failures["tools"]
+        self._failures = failures
+        self._take(await self._read(self.offers.saying(about), listed))
 
     async def run(self, session: UpstreamSession) -> None:
         """Read again what changed, for as long as the session lasts. Announcements are taken together."""
-        retry_s = FIRST_RETRY_S
+        asked, failures, retry_s, next_at = self._opened_for, self._failures, FIRST_RETRY_S, -math.inf
         while True:
+            await self._store()
+            self._answer(asked, next(iter(failures.values()), None))
+            again = _worth_trying(failures)
+            if again:
+                await anyio.sleep(jittered(retry_s))
+                retry_s = min(retry_s * 2, LAST_RETRY_S)
+                self.mark(again)
+            else:
+                retry_s = FIRST_RETRY_S
+            await anyio.sleep_until(next_at)
             with anyio.move_on_after(jittered(EVERY_S)) as patience:
                 await self._wake.wait()
             if patience.cancelled_caught:
@@ -129,22 +143,13 @@ class Sync:
             await self._quiet()
             asked, kinds = self._asked, frozenset(self._dirty)
             self._dirty.clear()
+            next_at = anyio.current_time() + RESYNC_S
             try:
-                self._take(await self._read(self.offers, await self._list_all(session, kinds, is_strict=True)))
+                listed, failures = await self._list_all(session, kinds)
             except SessionLost:
                 self._dirty.update(kinds)
                 return
-            except UpstreamFailure as failure:
-                logger.warning("%s: it could not be listed again: %s", self._config.id, failure.message)
-                self._answer(asked, failure)
-                await anyio.sleep(jittered(retry_s))
-                retry_s = min(retry_s * 2, LAST_RETRY_S)
-                self.mark(kinds)
-            else:
-                retry_s = FIRST_RETRY_S
-                await self._store()
-                self._answer(asked, None)
-                await anyio.sleep(RESYNC_S)
+            self._take(await self._read(self.offers, listed))
 
     async def _quiet(self) -> None:
         """Wait for a moment without announcements."""
@@ -156,22 +161,25 @@ class Sync:
         self._wake = anyio.Event()
 
     async def _list_all(
-        self, session: UpstreamSession, kinds: frozenset[Kind], *, is_strict: bool
-    ) -> dict[Kind, list[JsonValue]]:
-        """List these kinds at once, those that the server has. Raises the first failure, or that of the tools only."""
+        self, session: UpstreamSession, kinds: frozenset[Kind]
+    ) -> tuple[dict[Kind, list[JsonValue]], dict[Kind, UpstreamFailure]]:
+        """List these kinds at once, those that the server has. Raises ``SessionLost``; other failures are returned."""
         listed: dict[Kind, list[JsonValue]] = {}
-        failures: list[Exception] = []
+        failures: dict[Kind, UpstreamFailure] = {}
+        losses: list[SessionLost] = []
 
         async def read(kind: Kind) -> None:
             try:
                 listed[kind] = await self._list(session, kind)
             except SessionLost as lost:
-                failures.append(lost)
-            except UpstreamFailure as failure:
-                if kind == "tools" or is_strict:
-                    failures.append(failure)
+                losses.append(lost)
+            except UpstreamRefused as refusal:
+                if kind != "tools" and refusal.code == METHOD_NOT_FOUND:
+                    listed[kind] = []  # many a server has resources and no templates
                 else:
-                    logger.warning("%s: its %s could not be listed: %s", self._config.id, kind, failure.message)
+                    failures[kind] = refusal
+            except UpstreamFailure as failure:
+                failures[kind] = failure
 
         async with anyio.create_task_group() as tasks:
             for kind in kinds:
@@ -179,9 +187,11 @@ class Sync:
                     tasks.start_soon(read, kind)
                 else:
                     listed[kind] = []
-        if failures:
-            raise failures[0]
-        return listed
+        if losses:
+            raise losses[0]
+        for kind, failure in failures.items():
+            logger.warning("%s: its %s could not be listed: %s", self._config.id, kind, failure.message)
+        return listed, failures
 
     async def _list(self, session: UpstreamSession, kind: Kind) -> list[JsonValue]:
         """Return every definition as the server sends it, all pages; a connection that breaks is tried once more."""
@@ -222,6 +232,11 @@ class Sync:
             self._answered, self._failure = asked, failure
             self._progress.set()
             self._progress = anyio.Event()
+
+
+def _worth_trying(failures: Mapping[Kind, UpstreamFailure]) -> list[Kind]:
+    """Return what to list again soon: not what a server refuses to list, beside its tools."""
+    return [kind for kind, failure in failures.items() if kind == "tools" or not isinstance(failure, UpstreamRefused)]
 
 
 async def _pages(session: UpstreamSession, kind: Kind, timeouts: Timeouts, config: ServerConfig) -> list[JsonValue]:

@@ -223,6 +223,34 @@ async def test_tools_need_not_wait_long_for_prompts_that_do_not_come(
     assert "its prompts could not be listed" in caplog.text
 
 
+async def test_a_list_that_a_server_does_not_know_is_empty_and_hinders_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    offering = Offering.of("2025-11-25")
+    del offering.scripted.answers["resources/templates/list"]
+    async with connected(offering) as up:
+        await offering.heard()
+        offering.lists["resources/list"].append({"uri": "a://2", "name": "two"})
+        await offering.announce("notifications/resources/list_changed")
+        await until(lambda: up.status.resources == 2)
+        await up.sync()
+
+    assert "could not be listed" not in caplog.text
+
+
+async def test_a_list_that_failed_when_the_session_opened_is_read_soon_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(syncing, "FIRST_RETRY_S", 0.01)
+    monkeypatch.setattr(syncing, "ASIDE_TIMEOUT_S", 0.2)
+    offering = Offering.of(None)
+    offering.holds["prompts/list"] = anyio.Event()
+    async with connected(offering) as up:
+        before = up.status.prompts
+        offering.holds["prompts/list"].set()
+        await until(lambda: up.status.prompts == 1)
+
+    assert before == 0
+
+
 async def test_what_was_kept_is_offered_while_the_server_is_away_and_replaced_when_it_answers(free_port: int) -> None:
     offering = Offering.of(None)
     kept: list[JsonObject] = []
