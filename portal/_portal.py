@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from engine import Catalog
     from portal._config import Config
+    from portal._conversation import Conversation
     from portal._limits_config import LimitsConfig
     from portal._loop_watch import LoopStatus
     from portal.server import Listing, PortalInvoker, View
@@ -140,10 +141,21 @@ class Portal:
         self._open_face()
         return self._servers[portal_id].listing
 
-    def invoker(self, portal_id: str = DEFAULT_PORTAL, *, user: str = LOCAL_USER) -> PortalInvoker:
-        """Return the function through which the tool calls of ``user`` leave. Raises ``KeyError`` likewise."""
+    def invoker(
+        self,
+        portal_id: str = DEFAULT_PORTAL,
+        *,
+        user: str = LOCAL_USER,
+        conversation: Conversation | None = None,
+        allowed: frozenset[str] = frozenset(),
+    ) -> PortalInvoker:
+        """Return the function through which the tool calls of ``user`` leave. Raises ``KeyError`` likewise.
+
+        Tools that need the user's word ask for it through ``conversation``, those with an identifier in ``allowed``
+        aside; without one nobody can be asked.
+        """
         self._open_face()
-        return self._servers[portal_id].invoker(Caller(user=user))
+        return self._servers[portal_id].invoker(Caller(user=user), conversation, allowed=allowed)
 
     async def wait_ready(self, timeout_s: float | None = None) -> bool:
         """Wait until every upstream is ready or has failed once; return whether that came about in time."""

@@ -37,13 +37,17 @@ def exec_program(
     mcp_config: McpConfigPath = None,
     demo: Annotated[bool, typer.Option("--demo", help="Use the tools of the built-in demo.")] = False,
     portal: PortalId = DEFAULT_PORTAL,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option("--allow", metavar="TOOL", help="Call this tool without asking, as in files_move; repeatable."),
+    ] = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Run one program and print what an agent gets.
 
-    It has no tools, unless a configuration or --demo gives it some. Exits with 1 when the program fails, with 2 when it
-    is not JavaScript.
+    It has no tools, unless a configuration or --demo gives it some; for those that need your word it asks on the
+    terminal. Exits with 1 when the program fails, with 2 when it is not JavaScript.
     """
     start_logging(is_debug=debug, level=logging.CRITICAL)
     source = _source(code)
@@ -52,7 +56,7 @@ def exec_program(
     if demo or config is not None or mcp_config is not None:
         settings = Config.from_env(config=config, mcp_config=mcp_config)
         check_portal(settings, portal)
-        answer = anyio.run(_run_with_tools, source, settings, portal)
+        answer = anyio.run(_run_with_tools, source, settings, portal, allow or [])
     else:
         answer = anyio.run(_run_alone, source)
     if as_json:
@@ -82,9 +86,10 @@ async def _run_alone(source: str) -> Answer:
         return await engine.code(source, catalog=Catalog.build(()), invoker=no_tools)
 
 
-async def _run_with_tools(source: str, config: Config, portal_id: str) -> Answer:
+async def _run_with_tools(source: str, config: Config, portal_id: str, allow: list[str]) -> Answer:
     from portal.cli._session import faults, opened  # noqa: PLC0415 -- the SDK and the HTTP stack, not needed alone
-    from portal.server import LOCAL_USER  # noqa: PLC0415 -- as below
+    from portal.cli._terminal import TerminalConversation  # noqa: PLC0415 -- as above
+    from portal.server import LOCAL_USER  # noqa: PLC0415 -- as above
 
     async with Sandbox(SandboxConfig(workers=1)) as sandbox, opened(config, sandbox=sandbox) as portal:
         for fault in faults(portal.fleet.status()):
@@ -93,9 +98,24 @@ async def _run_with_tools(source: str, config: Config, portal_id: str) -> Answer
         return await portal.engine.code(
             source,
             catalog=catalog,
-            invoker=portal.invoker(portal_id),
+            invoker=portal.invoker(
+                portal_id, conversation=TerminalConversation(), allowed=_identifiers(allow, catalog)
+            ),
             on_end=lambda run: portal.recorder.write_run(run.as_json(), user=LOCAL_USER, portal=portal_id),
         )
+
+
+def _identifiers(names: list[str], catalog: Catalog) -> frozenset[str]:
+    """Return the tools that are meant. Raises ``UsageError`` for one that there is not."""
+    found: set[str] = set()
+    for name in names:
+        entry = catalog.find(name)
+        if entry is None:
+            near = catalog.nearest(name)
+            hint = f"did you mean {near[0]}?" if near else "portico query lists what there is."
+            raise UsageError(f"--allow {name}: there is no such tool; {hint}")
+        found.add(entry.identifier)
+    return frozenset(found)
 
 
 def _as_json(answer: Answer) -> JsonObject:

@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 class PortalInvoker:
     """Makes the calls of one caller of one portal. An ``engine.Invoker`` for the calls of one ``program``.
 
-    ``listing`` says of a tool whether the user has to be asked. ``shows_pages`` is for clients that are asked to show a
-    page instead of being told by an error that one has to be visited.
+    ``listing`` says of a tool whether the user has to be asked; ``allowed`` are identifiers of those for which he has
+    given his word. ``shows_pages`` is for clients that are asked to show a page instead of being told by an error that
+    one has to be visited.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class PortalInvoker:
         program: ProgramConversation,
         listing: Listing,
         shows_pages: bool = False,
+        allowed: frozenset[str] = frozenset(),
     ) -> None:
         self._portal = portal
         self._recorder = recorder
@@ -59,6 +61,7 @@ class PortalInvoker:
         self._program = program
         self._listing = listing
         self._shows_pages = shows_pages
+        self._allowed = allowed
 
     async def __call__(self, call: ToolCall) -> JsonObject:
         """Make the call of a program. Raises ``engine.UpstreamError`` when there is no result."""
@@ -141,6 +144,8 @@ class PortalInvoker:
             )
 
     def _needs_word(self, entry: CatalogTool, *, in_program: bool) -> bool:
+        if entry.identifier in self._allowed:
+            return False
         try:
             return self._listing.tool_at(entry).permission(in_program=in_program) == "ask"
         except KeyError:  # it is not listed: nothing says that it may be called

@@ -121,14 +121,16 @@ class ServedPortal:
         """What the portal offers now to ``caller`` in ``view``."""
         return self._lists.of(caller, is_read_only=view.is_read_only)
 
-    def invoker(self, caller: Caller, conversation: Conversation | None = None) -> PortalInvoker:
+    def invoker(
+        self, caller: Caller, conversation: Conversation | None = None, *, allowed: frozenset[str] = frozenset()
+    ) -> PortalInvoker:
         """Return the function through which the calls of a program of ``caller`` leave.
 
-        Questions and progress go to ``conversation``; without one nobody can be asked.
+        Questions and progress go to ``conversation``; without one nobody can be asked. The tools with an identifier in
+        ``allowed`` need no word of the user's.
         """
-        return self._tool_calls.invoker(
-            caller, self._lists.whole, ProgramConversation(conversation or NoConversation())
-        )
+        program = ProgramConversation(conversation or NoConversation())
+        return self._tool_calls.invoker(caller, self._lists.whole, program, allowed=allowed)
 
     async def handle(self, method: str, params: JsonObject, request: ClientRequest) -> JsonObject:
         """Answer one request; the result goes on the wire as it is.

@@ -66,7 +66,13 @@ class ToolCalls:
         self._rounds = rounds
 
     def invoker(
-        self, caller: Caller, listing: Listing, program: ProgramConversation, *, shows_pages: bool = False
+        self,
+        caller: Caller,
+        listing: Listing,
+        program: ProgramConversation,
+        *,
+        shows_pages: bool = False,
+        allowed: frozenset[str] = frozenset(),
     ) -> PortalInvoker:
         """Return the function through which the calls of ``caller`` of tools in ``listing`` leave."""
         return PortalInvoker(
@@ -78,6 +84,7 @@ class ToolCalls:
             program=program,
             listing=listing,
             shows_pages=shows_pages,
+            allowed=allowed,
         )
 
     async def call(self, params: JsonObject, request: ClientRequest) -> JsonObject:
