@@ -55,7 +55,7 @@ _WARN = ("-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror")
 _LINK = (*_TARGET, "-O3", "-mexec-model=reactor", "-Wl,--strip-all", "-Wl,--gc-sections",
          "-Wl,-z,stack-size=1179648")  # fmt: skip
 
-# Four changes to QuickJS.
+# Five changes to QuickJS.
 #
 # The engine measures its stack in linear memory, but recursion also uses the native stack, which it cannot see: 17
 # times as much in JSON.stringify, a few times as much in a JavaScript function. One limit for both was either 800
@@ -73,6 +73,9 @@ _LINK = (*_TARGET, "-O3", "-mexec-model=reactor", "-Wl,--strip-all", "-Wl,--gc-s
 #
 # The first arena of a size is small. A run starts without any (engine_seal, again: the free places of the snapshot's
 # arenas lie all over it), and needs a few blocks each of some twenty sizes.
+#
+# String.prototype.normalize without memory for its result failed without an error: what a program then caught was a
+# value that no program may hold.
 _C_STACK_BYTES = 192 * 1024
 _OLD_CHECK = "    sp = js_get_stack_pointer() - alloca_size;\n    return unlikely(sp < rt->stack_limit);\n"
 _NEW_CHECK = f"""\
@@ -104,6 +107,7 @@ _ARENA_BYTES = f"""\
     bool is_first = list_empty(&rt->arena_state.arena_list[block_size_idx]);
     int arena_bytes = is_first ? {_FIRST_ARENA_BYTES} : JS_ARENA_SIZE;
 """
+_NORMALIZED = "    if (out_len < 0)\n        return {};\n    val = JS_NewUTF32String"
 _PATCH = (
     (_OLD_CHECK, _NEW_CHECK),
     (_RESUME.format(0), _RESUME.format(1)),
@@ -113,6 +117,7 @@ _PATCH = (
     ("            emit_func_call:\n", "            emit_func_call:\n" + _NOTE_CALLEE),
     ("#define JS_GC_TYPE(p) ", _COUNTING + "#define JS_GC_TYPE(p) "),
     (_ARENA_BLOCKS, _ARENA_BYTES + _ARENA_BLOCKS.replace("JS_ARENA_SIZE", "arena_bytes")),
+    (_NORMALIZED.format("JS_EXCEPTION"), _NORMALIZED.format("JS_ThrowOutOfMemory(ctx)")),
 )
 # Every place that counts: what it looks like, what it becomes, and how often it is there.
 _RECOUNT = (

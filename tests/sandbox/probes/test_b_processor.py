@@ -132,6 +132,14 @@ async def test_text_that_grows_as_it_is_worked_on_is_bounded(attack: Attack, sou
     assert is_bounded(ended) or ended.text == "ended"
 
 
+@probe(25)
+async def test_what_a_program_catches_for_want_of_memory_is_an_error(attack: Attack) -> None:
+    """quickjs-ng 0.17 fails here without an error, and a program caught a value that is none of the language's."""
+    ended = await attack("try { '\\uFDFA'.repeat(1e6).normalize('NFKD') } catch (e) { [typeof e, e.message] }", cpu_s=2)
+
+    assert ended.value == ["object", "out of memory"]
+
+
 @probe(26)
 @pytest.mark.parametrize(
     "source",
