@@ -1,0 +1,155 @@
+"""Who is told what without asking, how soon, and how often at most."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+
+from portal.server import Mode, View
+from portal.server._announcements import Announcements, Listener
+from portal.upstream import Caller
+from tests.portal.conftest import until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from typegen import JsonObject
+
+TOOLS, PROMPTS = "notifications/tools/list_changed", "notifications/prompts/list_changed"
+
+
+class Told:
+    """A connection, and what it was told."""
+
+    def __init__(self, mode: Mode = Mode.LIST, *, user: str = "ada", methods: frozenset[str] | None = None) -> None:
+        self.messages: list[tuple[str, JsonObject]] = []
+        self.listener = Listener(
+            caller=Caller(user=user, client=f"{user}-1"), view=View(mode=mode), notify=self._notify, methods=methods
+        )
+
+    async def _notify(self, method: str, params: JsonObject) -> None:
+        self.messages.append((method, params))
+
+    @property
+    def methods(self) -> list[str]:
+        return [method for method, _ in self.messages]
+
+
+@pytest.fixture
+async def announcements(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Announcements]:
+    """A hub at work, in which what takes half a minute takes a second."""
+    monkeypatch.setattr("portal.server._announcements.TOGETHER_S", 0.02)
+    monkeypatch.setattr("portal.server._announcements.AGAIN_S", 1.0)
+    hub = Announcements()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(hub.run)
+        yield hub
+        tasks.cancel_scope.cancel()
+
+
+async def test_changes_of_many_servers_at_once_are_told_once(announcements: Announcements) -> None:
+    told = Told()
+    announcements.add(told.listener)
+
+    for number in range(50):
+        announcements.changed(f"server-{number}", frozenset({"tools", "status"}))
+    await until(lambda: bool(told.messages))
+    await anyio.sleep(0.1)
+
+    assert told.messages == [(TOOLS, {})]
+
+
+async def test_a_server_that_keeps_changing_is_told_of_at_most_once_in_the_time_and_its_last_change_is_told(
+    announcements: Announcements,
+) -> None:
+    """SECURITY 4.2, fault 12."""
+    told = Told()
+    announcements.add(told.listener)
+    announcements.changed("flapping", frozenset({"tools"}))  # the first list after a start, which does not count
+    await until(lambda: len(told.messages) == 1)
+
+    began = anyio.current_time()
+    while anyio.current_time() - began < 1.5:
+        announcements.changed("flapping", frozenset({"tools"}))
+        await anyio.sleep(0.03)
+    before_the_last = len(told.messages)
+    announcements.changed("flapping", frozenset({"tools"}))
+    await until(lambda: len(told.messages) > before_the_last)
+
+    assert 2 <= before_the_last <= 3
+
+
+async def test_a_change_of_another_server_is_not_held_up_by_one_that_flaps(announcements: Announcements) -> None:
+    told = Told()
+    announcements.add(told.listener)
+    for _ in range(3):
+        announcements.changed("flapping", frozenset({"tools"}))
+        await anyio.sleep(0.1)
+    before = len(told.messages)
+
+    announcements.changed("steady", frozenset({"tools"}))
+    await anyio.sleep(0.2)
+
+    assert len(told.messages) == before + 1
+
+
+async def test_only_those_whom_a_change_concerns_are_told(announcements: Announcements) -> None:
+    lists, code, prompts = Told(), Told(Mode.CODE), Told(methods=frozenset({PROMPTS}))
+    for told in (lists, code, prompts):
+        announcements.add(told.listener)
+
+    announcements.changed("up", frozenset({"tools", "prompts"}))
+    await until(lambda: len(lists.messages) == 2)
+
+    assert set(lists.methods) == {TOOLS, PROMPTS}
+    assert code.methods == [PROMPTS]  # its list of tools is the same whatever tools there are
+    assert prompts.methods == [PROMPTS]
+
+
+async def test_a_switched_server_is_told_to_its_user_at_once_in_every_mode(announcements: Announcements) -> None:
+    mine, other = Told(Mode.CODE), Told(user="bob")
+    announcements.add(mine.listener)
+    announcements.add(other.listener)
+
+    announcements.switched("ada")
+    await until(lambda: TOOLS in mine.methods)
+
+    assert other.messages == []
+
+
+async def test_what_a_server_says_on_a_session_of_ones_own_is_told_to_its_owner_alone(
+    announcements: Announcements,
+) -> None:
+    mine, other, silent = Told(), Told(user="bob"), Told(user="cy")
+    for told in (mine, other, silent):
+        announcements.add(told.listener)
+    mine.listener.log_level = other.listener.log_level = "warning"
+    owner = mine.listener.caller.owner
+
+    for level in ("info", "error"):
+        announcements.pass_on("up", owner, "notifications/message", {"level": level, "data": level})
+    announcements.pass_on("up", silent.listener.caller.owner, "notifications/message", {"level": "error"})
+    announcements.pass_on("up", owner, "notifications/elicitation/complete", {"elicitationId": "e"})
+    await until(lambda: len(mine.messages) == 2)
+
+    assert mine.messages == [
+        ("notifications/message", {"level": "error", "data": "error"}),
+        ("notifications/elicitation/complete", {"elicitationId": "e"}),
+    ]
+    assert other.messages == []
+    assert silent.messages == []
+
+
+async def test_a_client_that_does_not_read_holds_up_nobody_else(announcements: Announcements) -> None:
+    async def stuck(_: str, __: JsonObject) -> None:
+        await anyio.sleep_forever()
+
+    told = Told()
+    announcements.add(Listener(caller=Caller(user="stuck"), view=View(mode=Mode.LIST), notify=stuck))
+    announcements.add(told.listener)
+
+    announcements.changed("up", frozenset({"tools"}))
+    with anyio.fail_after(20):
+        await until(lambda: bool(told.messages))
