@@ -299,7 +299,7 @@ static bool settle_one(JSContext *ctx, JSValueConst settlement)
 
 bool bridge_settle(JSContext *ctx, const char *json, size_t length)
 {
-    JSValue list = JS_ParseJSON(ctx, json, length, "settlements");
+    JSValue list = json_parse(ctx, json, length);
     int64_t count;
     bool is_good = JS_IsArray(list) && JS_GetLength(ctx, list, &count) == 0;
     for (int64_t i = 0; is_good && i < count; i++) {

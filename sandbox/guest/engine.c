@@ -109,6 +109,71 @@ JSValue engine_collection_items(JSContext *ctx, JSValueConst collection)
     return items;
 }
 
+bool engine_set_member(JSContext *ctx, JSValueConst object, JSAtom name, JSValue value)
+{
+    JSObject *p = JS_VALUE_GET_OBJ(object);
+    JSProperty *property;
+    if (find_own_property(&property, p, name)) {
+        JSValue before = property->u.value;
+        property->u.value = value;
+        JS_FreeValue(ctx, before);
+        return true;
+    }
+    property = add_property(ctx, p, name, JS_PROP_C_W_E);
+    if (!property) {
+        JS_FreeValue(ctx, value);
+        return false;
+    }
+    property->u.value = value;
+    return true;
+}
+
+bool engine_members_begin(JSContext *ctx, JSValueConst object, JSAtom to_json, Members *members)
+{
+    JSObject *p = JS_VALUE_GET_OBJ(object);
+    JSShape *shape = p->shape;
+    /* A shape that is not hashed changes in place. */
+    if (p->class_id != JS_CLASS_OBJECT || p->is_exotic || !shape->is_hashed ||
+        shape->proto != JS_VALUE_GET_OBJ(ctx->class_proto[JS_CLASS_OBJECT]))
+        return false;
+    JSShapeProperty *properties = get_shape_prop(shape);
+    for (uint32_t i = 0; i < shape->prop_count; i++) {
+        JSAtom name = properties[i].atom;
+        if (name == JS_ATOM_NULL || name == to_json || __JS_AtomIsTaggedInt(name) ||
+            (properties[i].flags & JS_PROP_TMASK) != JS_PROP_NORMAL ||
+            ctx->rt->atom_array[name]->atom_type != JS_ATOM_TYPE_STRING)
+            return false;
+    }
+    members->shape = js_dup_shape(shape);
+    members->count = shape->prop_count;
+    return true;
+}
+
+bool engine_member(JSContext *ctx, JSValueConst object, const Members *members, uint32_t index, JSValueConst *name,
+                   JSValue *value)
+{
+    JSObject *p = JS_VALUE_GET_OBJ(object);
+    JSShape *shape = members->shape;
+    JSShapeProperty *property = &get_shape_prop(shape)[index];
+    if (!(property->flags & JS_PROP_ENUMERABLE))
+        return false;
+    *name = JS_MKPTR(JS_TAG_STRING, ctx->rt->atom_array[property->atom]);
+    *value = p->shape == shape ? js_dup(p->prop[index].u.value) : JS_GetProperty(ctx, object, property->atom);
+    return true;
+}
+
+void engine_members_end(JSContext *ctx, const Members *members)
+{
+    js_free_shape(ctx->rt, members->shape);
+}
+
+bool engine_is_plain_array(JSContext *ctx, JSValueConst array)
+{
+    JSObject *p = JS_VALUE_GET_OBJ(array);
+    return p->class_id == JS_CLASS_ARRAY && p->fast_array && p->shape->prop_count == 1 &&
+           p->shape->proto == JS_VALUE_GET_OBJ(ctx->class_proto[JS_CLASS_ARRAY]);
+}
+
 JSValue engine_primitive_inside(JSContext *ctx, JSValueConst object)
 {
     switch (JS_GetClassID(object)) {

@@ -49,6 +49,23 @@ bool engine_view_string(JSContext *ctx, JSValueConst string, StringView *view);
 
 /* [key, value, key, value, ...] of a Map, or [value, ...] of a Set. */
 JSValue engine_collection_items(JSContext *ctx, JSValueConst collection);
+/* Gives a plain object, which no program has seen yet, a property; the value is taken over. False: no memory. */
+bool engine_set_member(JSContext *ctx, JSValueConst object, JSAtom name, JSValue value);
+
+/* The members of an object that is made of nothing but values: no accessor, no index, no prototype but Object's, no
+   `toJSON`. `begin` takes a hold of its shape, which keeps the list of names as it was; give it back with `end`. */
+typedef struct {
+    void *shape;
+    uint32_t count;
+} Members;
+bool engine_members_begin(JSContext *ctx, JSValueConst object, JSAtom to_json, Members *members);
+/* The value of a member, also when the object has changed in between; false when the member is not enumerable. */
+bool engine_member(JSContext *ctx, JSValueConst object, const Members *members, uint32_t index, JSValueConst *name,
+                   JSValue *value);
+void engine_members_end(JSContext *ctx, const Members *members);
+/* Whether an array is one of the engine's own kind, with no property beside its items. */
+bool engine_is_plain_array(JSContext *ctx, JSValueConst array);
+
 /* The primitive inside a Number, String, Boolean, BigInt or Date object, else undefined. */
 JSValue engine_primitive_inside(JSContext *ctx, JSValueConst object);
 

@@ -80,7 +80,7 @@ void buffer_free(Buffer *buffer);
 bool outbox_put(char kind, const Buffer *payload);
 void outbox_clear(void);
 
-/* ---- JSON (json.c, json_string.c) -------------------------------------------------------------------------------- */
+/* ---- JSON (json.c, json_string.c, parse.c) ----------------------------------------------------------------------- */
 
 typedef enum {
     JSON_OK,
@@ -105,6 +105,8 @@ typedef struct {
     void *ancestors[RESULT_DEPTH_MAX + 1];
 } JsonWriter;
 
+/* The bytes are followed by a zero. An exception when they are no JSON, or do not fit. */
+JSValue json_parse(JSContext *ctx, const char *json, size_t length); /* parse.c */
 void json_init(JSContext *ctx); /* captures intrinsics; before any guest code */
 JsonStatus json_write(JSContext *ctx, JsonWriter *writer, JSValueConst value);
 /* An error's own fields beside `name` and `message`, as an object. */

@@ -144,9 +144,9 @@ static JsonStatus write_member(JSContext *ctx, JsonWriter *w, JSValueConst key, 
     return status == JSON_OK ? check_size(w) : status;
 }
 
-typedef enum { ALL_MEMBERS, NAME_AND_MESSAGE_FIRST, SKIP_NAME_AND_MESSAGE } Members;
+typedef enum { ALL_MEMBERS, NAME_AND_MESSAGE_FIRST, SKIP_NAME_AND_MESSAGE } Which;
 
-static JsonStatus write_members(JSContext *ctx, JsonWriter *w, JSValueConst object, Members members)
+static JsonStatus write_members(JSContext *ctx, JsonWriter *w, JSValueConst object, Which members)
 {
     JSPropertyEnum *names;
     uint32_t count;
@@ -174,6 +174,24 @@ static JsonStatus write_members(JSContext *ctx, JsonWriter *w, JSValueConst obje
     }
     buffer_put(w->out, "}", 1);
     JS_FreePropertyEnum(ctx, names, count);
+    return status;
+}
+
+/* The same for an object that is made of nothing but values, as most are. */
+static JsonStatus write_plain_members(JSContext *ctx, JsonWriter *w, JSValueConst object, const Members *members)
+{
+    bool is_first = true;
+    JsonStatus status = JSON_OK;
+    buffer_put(w->out, "{", 1);
+    for (uint32_t i = 0; i < members->count && status == JSON_OK; i++) {
+        JSValueConst name;
+        JSValue value;
+        if (!engine_member(ctx, object, members, i, &name, &value))
+            continue;
+        status = JS_IsException(value) ? JSON_EXCEPTION : write_member(ctx, w, name, value, &is_first);
+        JS_FreeValue(ctx, value);
+    }
+    buffer_put(w->out, "}", 1);
     return status;
 }
 
@@ -286,8 +304,10 @@ static JsonStatus write_promise(JSContext *ctx, JsonWriter *w, JSValueConst prom
     return status;
 }
 
-static JsonStatus write_entered(JSContext *ctx, JsonWriter *w, JSValueConst object)
+static JsonStatus write_entered(JSContext *ctx, JsonWriter *w, JSValueConst object, const Members *members)
 {
+    if (members->shape)
+        return write_plain_members(ctx, w, object, members);
     if (JS_IsArray(object))
         return write_items(ctx, w, object);
     if (JS_IsMap(object))
@@ -312,7 +332,27 @@ static JsonStatus write_entered(JSContext *ctx, JsonWriter *w, JSValueConst obje
     return write_members(ctx, w, object, JS_IsError(object) ? NAME_AND_MESSAGE_FIRST : ALL_MEMBERS);
 }
 
-static JsonStatus write_object(JSContext *ctx, JsonWriter *w, JSValueConst object, JSValueConst key, bool asks_to_json)
+/* Once a depth and a cycle are ruled out. */
+static JsonStatus write_guarded(JSContext *ctx, JsonWriter *w, JSValueConst object, const Members *members)
+{
+    void *identity = JS_VALUE_GET_PTR(object);
+    for (uint32_t i = 0; i < w->depth; i++) {
+        if (w->ancestors[i] == identity) {
+            buffer_text(w->out, "\"[Circular]\"");
+            return JSON_OK;
+        }
+    }
+    if (w->depth >= w->depth_max)
+        return JSON_TOO_DEEP;
+    w->ancestors[w->depth++] = identity;
+    JsonStatus status = write_entered(ctx, w, object, members);
+    w->depth--;
+    return status;
+}
+
+/* Any other object: what it is decides. */
+static JsonStatus write_other_object(JSContext *ctx, JsonWriter *w, JSValueConst object, JSValueConst key,
+                                     bool asks_to_json)
 {
     if (JS_IsPromise(object))
         return write_promise(ctx, w, object, key);
@@ -338,18 +378,18 @@ static JsonStatus write_object(JSContext *ctx, JsonWriter *w, JSValueConst objec
             return status;
         }
     }
-    void *identity = JS_VALUE_GET_PTR(object);
-    for (uint32_t i = 0; i < w->depth; i++) {
-        if (w->ancestors[i] == identity) {
-            buffer_text(w->out, "\"[Circular]\"");
-            return JSON_OK;
-        }
-    }
-    if (w->depth >= w->depth_max)
-        return JSON_TOO_DEEP;
-    w->ancestors[w->depth++] = identity;
-    JsonStatus status = write_entered(ctx, w, object);
-    w->depth--;
+    return write_guarded(ctx, w, object, &(Members){0});
+}
+
+static JsonStatus write_object(JSContext *ctx, JsonWriter *w, JSValueConst object, JSValueConst key, bool asks_to_json)
+{
+    Members members = {0};
+    bool is_plain = engine_members_begin(ctx, object, atom_to_json, &members);
+    JsonStatus status = is_plain || engine_is_plain_array(ctx, object)
+                            ? write_guarded(ctx, w, object, &members)
+                            : write_other_object(ctx, w, object, key, asks_to_json);
+    if (is_plain)
+        engine_members_end(ctx, &members);
     return status;
 }
 
