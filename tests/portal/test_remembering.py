@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from portal import BearerAuth, Secret, ServerConfig
+from portal._conversation import NoConversation
 from portal.store import RecordFilter
 from tests.portal.conftest import PATIENCE_S
 
@@ -98,7 +99,8 @@ async def test_runs_and_calls_are_stored_with_who_made_them(
 ) -> None:
     async with serving(upstream) as url, portal_at(ServerConfig(id="up", url=url)) as (portal, _):
         await run(portal, "async () => { await codemode.up_echo({}); return 1 }")
-        await portal.invoker(user="bob").call(portal.catalog().tools["up_echo"], {"text": "private"})
+        entry = portal.catalog().tools["up_echo"]
+        await portal.invoker(user="bob").call(entry, {"text": "private"}, conversation=NoConversation())
         await portal.store.records.writer.flush()
 
         [by_bob, by_ann] = await portal.store.records.calls(RecordFilter())
@@ -177,7 +179,8 @@ async def test_a_portal_that_is_cancelled_closes_in_order(
     async with serving(upstream) as url:
         with anyio.CancelScope() as scope:
             async with portal_at(ServerConfig(id="up", url=url)) as (portal, _):
-                await portal.invoker().call(portal.catalog().tools["up_echo"], {})
+                entry = portal.catalog().tools["up_echo"]
+                await portal.invoker().call(entry, {}, conversation=NoConversation())
                 scope.cancel()
                 await anyio.sleep_forever()
         async with portal_at(ServerConfig(id="up", url=url)) as (portal, _):

@@ -87,8 +87,8 @@ async def test_a_refusal_says_how_many_there_are_and_when_to_try_again() -> None
                 pass
         tasks.cancel_scope.cancel()
 
-    assert refusal.value.retry_after_s == 1.0
-    assert not refusal.value.is_outcome_unknown
+        assert refusal.value.retry_after_s == 1.0
+        assert not refusal.value.is_outcome_unknown
 
 
 async def test_one_who_waits_too_long_is_refused_and_leaves_the_queue() -> None:
