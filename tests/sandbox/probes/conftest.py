@@ -8,7 +8,7 @@ import pytest
 
 from engine import Engine
 from sandbox import Sandbox, SandboxConfig
-from tests.portal.conftest import portal_at, serving, upstream
+from tests.portal.conftest import http_server, portal_at, serving, upstream
 from tests.sandbox.probes._rule import CANARY, Attack, Ended, Rule, memory_of, rule_over
 from tests.sandbox.probes._upstream import CATALOG, SECRET, Upstream
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-__all__ = ["portal_at", "serving", "upstream"]  # fixtures of the portal's tests, over the sandbox below
+__all__ = ["http_server", "portal_at", "serving", "upstream"]  # fixtures of the portal's tests, over the sandbox below
 
 
 def pytest_configure(config: pytest.Config) -> None:
