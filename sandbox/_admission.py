@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sandbox._errors import LimitExceeded
 
 NOBODY: Final = ""
-_CALL_CPU_S = 0.0005  # what answering one host call costs the portal, whatever the program
+_CALL_CPU_S = 0.0001  # what answering one host call costs the portal, whatever the program
 _OFFENCE_S = 60.0  # how long after a long turn the runs of its user are kept apart from those of others
 _SAME_S = 0.1  # users whose use differs by less than this are served by turns
 _MANY_SHARES = 1_000

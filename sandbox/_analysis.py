@@ -134,7 +134,7 @@ class Analyst:
     async def _connect(self) -> socket.socket:
         if self._socket is None:
             self._frames = FrameReader()
-            self._process, connection = spawn("_analyst:main", str(_DATA_BYTES))
+            self._process, connection = await spawn("_analyst:main", str(_DATA_BYTES))
             try:
                 await read_ready(connection)
             except BaseException:

@@ -65,7 +65,7 @@ class ForkedWorkers:
                 _log.error("the template of workers was lost and is started again")
                 await self.aclose()
             if self._template is None:
-                process, connection = spawn("_template:main", str(self._module_path), str(self._data_bytes))
+                process, connection = await spawn("_template:main", str(self._module_path), str(self._data_bytes))
                 try:
                     await read_ready(connection)
                 except BaseException:

@@ -95,7 +95,7 @@ class WorkerProcess:
     @classmethod
     async def start(cls, *, module_path: Path, data_bytes: int, on_change: Callable[[], None]) -> Self:
         """Start a worker and wait until it is sealed and ready. Raises ``WorkerLost`` when it does not get there."""
-        process, ours = spawn("_worker:main", str(module_path), str(data_bytes))
+        process, ours = await spawn("_worker:main", str(module_path), str(data_bytes))
         try:
             layers = (await read_ready(ours)).layers
         except BaseException:
@@ -314,7 +314,7 @@ async def compile_guest(cache_dir: Path) -> Path:
     raise WorkerLost(f"the guest could not be compiled (exit status {done.returncode}): {reason[-2000:]}")
 
 
-def spawn(entry: str, *arguments: str) -> tuple[ChildProcess, socket.socket]:
+async def spawn(entry: str, *arguments: str) -> tuple[ChildProcess, socket.socket]:
     """Start a process of this package with nothing but one socket, and return it with our end of that socket.
 
     ``entry`` is called with the number of its descriptor and ``arguments``. Raises ``WorkerLost``.
@@ -323,10 +323,12 @@ def spawn(entry: str, *arguments: str) -> tuple[ChildProcess, socket.socket]:
     with theirs:
         command = bootstrap(entry, str(theirs.fileno()), *arguments, packages=_packages_folder())
         try:
-            return Child(command, descriptor=theirs.fileno()), ours
-        except OSError as error:
+            return await Child.start(command, descriptor=theirs.fileno()), ours
+        except BaseException as error:
             ours.close()
-            raise WorkerLost(f"a worker process could not be started: {error}") from error
+            if isinstance(error, OSError):
+                raise WorkerLost(f"a worker process could not be started: {error}") from error
+            raise
 
 
 def worker_sockets() -> tuple[socket.socket, socket.socket]:
