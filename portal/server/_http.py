@@ -54,14 +54,15 @@ class HttpFace:
             self._paths |= self._addresses(portals[portal.id], portal.id, portal.path.removesuffix("/mcp"))
             if portal.hostname is not None:
                 self._hosts[portal.hostname] = self._addresses(portals[portal.id], portal.id, "")
-        cors = CORSMiddleware(
-            TokenGate(self._route, config=config),
+        self._gated = TokenGate(self._route, config=config)
+        self._for_pages = CORSMiddleware(
+            self._gated,
             allow_origins=["*"],  # HostGate has refused every origin that may not call
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["*"],
             expose_headers=list(EXPOSED_HEADERS),
         )
-        self.app: ASGIApp = HostGate(cors, config=config)
+        self.app: ASGIApp = HostGate(self._admitted, config=config)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -87,6 +88,11 @@ class HttpFace:
             f"{prefix}/sse": sse.streams,
             f"{prefix}/messages/": sse.messages,
         }
+
+    async def _admitted(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve pages as browsers need it; other clients send no origin and are spared that."""
+        is_page = any(name == b"origin" for name, _ in scope["headers"])
+        await (self._for_pages if is_page else self._gated)(scope, receive, send)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]

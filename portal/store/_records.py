@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import delete, select
@@ -46,7 +46,7 @@ class Records:
 
     def note_call(self, record: CallRecord) -> None:
         """Take the record of one call; it is stored soon."""
-        row = asdict(record)
+        row = record.as_json()
         if record.code is not None:
             row["code"] = str(record.code)
         self.writer.note(CALLS, row)
