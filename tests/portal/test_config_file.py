@@ -252,3 +252,19 @@ def test_the_demo_needs_no_file() -> None:
 def test_two_configurations_at_once_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="exclude each other"):
         Config.from_env(config=tmp_path / "a.yaml", mcp_config=tmp_path / "b.json")
+
+
+def test_isolation_and_what_users_may_use_are_read_and_checked(tmp_path: Path) -> None:
+    servers = "servers: [{id: tickets, url: https://tickets.example.com/mcp}]\n"
+    bounds = "{user_runs: 3, user_waiting: 0, user_cpu_s: 30, user_memory_mb: 128, total_runs: 40, total_memory_mb: 512}"
+    config = load(tmp_path, f"{servers}isolation: run\nlimits: {bounds}\n")
+
+    assert config.isolation == "run"
+    assert (config.limits.user_runs, config.limits.user_waiting, config.limits.user_cpu_s) == (3, 0, 30)
+    assert (config.limits.user_memory_mb, config.limits.total_runs, config.limits.total_memory_mb) == (128, 40, 512)
+    assert load(tmp_path, servers).isolation == "shared"
+    assert load(tmp_path, servers).limits.total_memory_mb is None
+    with pytest.raises(ConfigError, match="isolation"):
+        load(tmp_path, f"{servers}isolation: none\n")
+    with pytest.raises(ConfigError, match=r"limits\.user_runs"):
+        load(tmp_path, servers + "limits: {user_runs: 0}\n")
