@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -31,7 +32,7 @@ class ProgramConversation:
     def __init__(self, client: Conversation) -> None:
         self.client = client
         self._began_at = anyio.current_time()
-        self._told_at = self._began_at
+        self._told_at = -math.inf
         self._is_over = False
 
     @property

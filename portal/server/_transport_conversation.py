@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
+from portal._conversation import require_declared
 from portal._errors import ClientCannot
 from portal.wire import Message, notification_message
 
@@ -15,12 +16,6 @@ if TYPE_CHECKING:
     from typegen import JsonObject, JsonValue
 
 Emit: TypeAlias = Callable[[Message], Awaitable[None]]
-
-CAPABILITY_OF: Final = {
-    "elicitation/create": "elicitation",
-    "sampling/createMessage": "sampling",
-    "roots/list": "roots",
-}
 
 
 class TransportConversation:
@@ -56,8 +51,7 @@ class TransportConversation:
         """Send the client a request and return its result as it came. Raises ``ClientCannot``, ``RpcError``."""
         if self._asks is None:
             raise ClientCannot("the client takes no requests")
-        if not can_be_asked(self.capabilities, method, params):
-            raise ClientCannot(f"the client did not say that it answers {method}")
+        require_declared(self.capabilities, method, params)
         return await self._asks.request(method, params, send=self._emit)
 
     async def report_progress(self, progress: float, total: float | None, message: str | None) -> None:
@@ -74,16 +68,3 @@ class TransportConversation:
     async def notify(self, method: str, params: JsonObject) -> None:
         """Send the client a notification that belongs to this request."""
         await self._emit(notification_message(method, params))
-
-
-def can_be_asked(capabilities: Mapping[str, JsonValue], method: str, params: JsonObject) -> bool:
-    """Whether a client that declared these capabilities answers this request."""
-    name = CAPABILITY_OF.get(method)
-    declared = capabilities.get(name) if name is not None else None
-    if not isinstance(declared, dict):
-        return False
-    if name == "elicitation":
-        # MCP 2025-11-25, elicitation: an empty capability means forms.
-        mode = params.get("mode", "form")
-        return mode in declared or (mode == "form" and "url" not in declared)
-    return True
