@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from typing import TYPE_CHECKING, Final
@@ -28,6 +29,7 @@ class Breaker:
         self._clock = clock
         self._failures = 0
         self._probe_at = 0.0
+        self._failed_at = -math.inf
 
     @property
     def is_open(self) -> bool:
@@ -44,8 +46,15 @@ class Breaker:
         """Seconds until the next try of an open breaker."""
         return max(0.0, self._probe_at - self._clock())
 
-    def failed(self) -> None:
-        """Note a failure."""
+    def now(self) -> float:
+        """The time by this breaker's clock, to be noted when a try begins."""
+        return self._clock()
+
+    def failed(self, began_at: float) -> None:
+        """Note the failure of a try; those that were under way together count as one, as one cause may have had all."""
+        if began_at < self._failed_at:
+            return
+        self._failed_at = self._clock()
         self._failures += 1
         if self._failures >= OPEN_AFTER:
             self._probe_at = self._clock() + jittered(PROBE_S)

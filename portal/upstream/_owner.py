@@ -43,7 +43,8 @@ HEALTH_S: Final = 60.0
 PROBE_S: Final = 1.0
 """A call to an upstream in error starts a new attempt at once, at most this often."""
 PROBE_WAIT_S: Final = 10.0
-"""How long a call waits for a session that is being opened: within what clients wait for a call."""
+"""How long a call waits for a session that is being opened again; for the first one it waits as long as that may take:
+a command may have to be downloaded."""
 
 
 class Owner:
@@ -96,13 +97,14 @@ class Owner:
             while not self._stop.is_set():
                 self._last_attempt = time.monotonic()
                 self._retry_now = anyio.Event()  # a call may set it from here on, also before the pause begins
+                began_at = self.breaker.now()
                 self._attempt = attempt = _Attempt()
                 tasks.start_soon(self._hold_session, attempt)
                 await attempt.over.wait()
                 if self._stop.is_set():
                     break
                 if attempt.failure is not None:
-                    self.breaker.failed()
+                    self.breaker.failed(began_at)
                     self._fail(attempt.failure)
                     await self._pause(self._after_failure(attempt.failure, retry_s))
                     retry_s = min(retry_s * 2, LAST_RETRY_S)
@@ -134,6 +136,8 @@ class Owner:
         """Note that the upstream answered."""
         self.heard_at = time.monotonic()
         self.breaker.succeeded()
+        if self.session is not None:
+            self.health.ready()
 
     def try_now(self) -> None:
         """End a pause between two attempts, whatever the breaker says."""
@@ -155,7 +159,8 @@ class Owner:
             elif time.monotonic() - self._last_attempt >= PROBE_S:
                 self.health.settled = anyio.Event()
                 self._retry_now.set()
-            with anyio.move_on_after(PROBE_WAIT_S):
+            is_first = self.health.status == "waiting" and self.protocol_version is None
+            with anyio.move_on_after(max(PROBE_WAIT_S, self._config.connect_timeout_s) if is_first else PROBE_WAIT_S):
                 await self.health.settled.wait()
         if self.session is None:
             message = f"{server} is not reachable at the moment (status: {self.health.status})"

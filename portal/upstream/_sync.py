@@ -130,7 +130,8 @@ class Sync:
             self._answer(asked, next(iter(failures.values()), None))
             again = _worth_trying(failures)
             if again:
-                await anyio.sleep(jittered(retry_s))
+                after_s = max(failures[kind].retry_after_s or 0.0 for kind in again)
+                await anyio.sleep(max(jittered(retry_s), min(after_s, LAST_RETRY_S)))
                 retry_s = min(retry_s * 2, LAST_RETRY_S)
                 self.mark(again)
             else:

@@ -207,6 +207,7 @@ class Upstream:
                 for is_last in (False, True):
                     await self.lane.open_again()
                     session = await self._owner.live_session()
+                    began_at = self._owner.breaker.now()
                     try:
                         with self._owner.using(session):
                             result = await session.request(
@@ -215,7 +216,7 @@ class Upstream:
                     except SessionLost:
                         self._owner.forget(session)
                     except UpstreamFailure as failure:
-                        self._judge(session, failure)
+                        self._judge(session, failure, began_at)
                         if is_last or not _may_repeat(failure, is_idempotent=is_idempotent):
                             raise
                     else:
@@ -232,7 +233,7 @@ class Upstream:
             self._in_flight -= 1
             self.last_used = time.monotonic()
 
-    def _judge(self, session: UpstreamSession, failure: UpstreamFailure) -> None:
+    def _judge(self, session: UpstreamSession, failure: UpstreamFailure, began_at: float) -> None:
         """Draw the conclusions from a request that failed: for the lane, the breaker and the session."""
         if isinstance(failure, UpstreamBusy):
             if failure.retry_after_s is not None:
@@ -240,7 +241,7 @@ class Upstream:
         elif isinstance(failure, UpstreamTimeout):
             session.loss.suspicion.set()
         elif _is_of_the_way(failure):
-            self._owner.breaker.failed()
+            self._owner.breaker.failed(began_at)
         else:
             self._owner.heard()  # an answer, if not the one that was wished for
         if session.loss.event.is_set():

@@ -15,7 +15,7 @@ class Clock:
 
 def failed(breaker: Breaker, times: int) -> bool:
     for _ in range(times):
-        breaker.failed()
+        breaker.failed(breaker.now())
     return breaker.is_open
 
 
@@ -43,7 +43,7 @@ async def test_an_open_breaker_is_probed_every_30_seconds_with_jitter() -> None:
     for _ in range(20):
         clock.now += breaker.probe_in_s
         assert breaker.probe_in_s == 0
-        breaker.failed()
+        breaker.failed(clock.now)
         waits.append(breaker.probe_in_s)
 
     assert PROBE_S == 30
@@ -70,3 +70,16 @@ async def test_half_open_one_failure_opens_it_again_and_one_success_closes_it() 
     breaker.succeeded()
 
     assert not failed(breaker, 4)
+
+
+async def test_tries_that_fail_together_count_as_one() -> None:
+    """A restart breaks every connection at once, and is over in a second."""
+    clock = Clock()
+    breaker = Breaker(clock=clock)
+    began = [clock.now + number / 10 for number in range(10)]
+    clock.now += 5
+    for began_at in began:
+        breaker.failed(began_at)
+
+    assert breaker.failures == 1
+    assert failed(breaker, 4)
