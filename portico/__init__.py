@@ -103,7 +103,7 @@ def __getattr__(name: str) -> object:
     from importlib import import_module  # noqa: PLC0415 -- only here
 
     if name in __all__:
-        for package in ("portal", "engine", "sandbox", "typegen"):
+        for package in ("sandbox", "typegen", "engine", "portal"):  # the lower ones first: they do not load the upper
             home = import_module(package)
             if name in home.__all__:
                 return getattr(home, name)

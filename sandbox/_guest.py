@@ -1,22 +1,17 @@
-"""The guest as native code: where the module is, how it is compiled, and the private cache of the result.
+"""The guest as native code: how it is compiled, and the module that isolates are made of.
 
-Compiling takes seconds and loading the result a millisecond, so it is compiled once a machine and user. A compiled
-module is native code that wasmtime runs without looking: it is only ever read from a folder that nobody else can write.
+Compiling takes seconds and loading the result a millisecond, so it is compiled once a machine and user.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import stat
 import tempfile
-from importlib import metadata
 from pathlib import Path
 
 import wasmtime
 from wasmtime import _bindings as bindings
 
-GUEST_PATH = Path(__file__).with_name("guest.wasm")
+from sandbox._module_cache import GUEST_PATH, check_private, make_private, path_in
 
 # What the guest's own limits (JS_STACK_BYTES in guest.h, and that for C code in build.py) come to on the native stack
 # in the deepest recursions that were tried; past them the program gets a RangeError, past this one a trap. It has to
@@ -25,7 +20,6 @@ _MAX_WASM_STACK_BYTES = 6 * 2**20
 _ASYNC_STACK_BYTES = (
     2 * _MAX_WASM_STACK_BYTES
 )  # not used, but it has to be larger: wasmtime aborts the process otherwise
-_CONFIG_VERSION = 2  # of configure(): part of the cache's key, because a compiled module fits one configuration only
 _UNUSED_FEATURES = (
     "wasm_component_model",
     "wasm_custom_page_sizes",
@@ -47,7 +41,7 @@ _UNUSED_FEATURES = (
 
 
 def configure() -> wasmtime.Config:
-    """Return the configuration for engines that run the guest.
+    """Return the configuration for engines that run the guest; for each change, ``CONFIG_VERSION`` goes up.
 
     Cranelift, core WebAssembly, and nothing of it that the guest does not use: the advisories of the last years were in
     the other compilers, in SIMD, threads, references and the component model.
@@ -89,30 +83,16 @@ class GuestModule:
         self.engine.increment_epoch()
 
 
-def guest_digest() -> str:
-    """Return the SHA-256 of the guest that this package carries.
-
-    Raises ``FileNotFoundError`` when it was never built: install the package, or run ``python sandbox/guest/build.py``.
-    """
-    try:
-        return hashlib.sha256(GUEST_PATH.read_bytes()).hexdigest()
-    except FileNotFoundError:
-        raise FileNotFoundError(
-            f"{GUEST_PATH} is missing: run `make venv`, or `python sandbox/guest/build.py` with ziglang installed"
-        ) from None
-
-
 def precompile(cache_dir: Path) -> Path:
     """Return the compiled guest in ``cache_dir``, compiling it if it is not there yet (some seconds).
 
     The folder is made private to the user. Raises ``PermissionError`` when it belongs to somebody else or others can
     write it.
     """
-    _make_private(cache_dir)
-    made_by = f"wasmtime-{metadata.version('wasmtime')}-{_CONFIG_VERSION}"
-    compiled = cache_dir / f"guest-{guest_digest()[:32]}-{made_by}.cwasm"
+    make_private(cache_dir)
+    compiled = path_in(cache_dir)
     if compiled.exists():
-        _check_private(compiled)
+        check_private(compiled)
         return compiled
     engine = wasmtime.Engine(configure())
     native = wasmtime.Module.from_file(engine, str(GUEST_PATH)).serialize()
@@ -125,17 +105,3 @@ def precompile(cache_dir: Path) -> Path:
 def load_module(cache_dir: Path) -> GuestModule:
     """Return the guest ready to make isolates of; compiles it first if ``cache_dir`` does not hold it yet."""
     return GuestModule.from_serialized(precompile(cache_dir))
-
-
-def _make_private(folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if os.name == "posix" and folder.stat().st_uid == os.getuid():
-        folder.chmod(0o700)
-    _check_private(folder)
-
-
-def _check_private(path: Path) -> None:
-    status = path.lstat()
-    if os.name == "posix" and (status.st_uid != os.getuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
-        raise PermissionError(f"{path} must belong to this user, and nobody else may write it: it holds native code")

@@ -20,6 +20,7 @@ from sandbox._child import Child, wants_processor
 from sandbox._compile import UNUSABLE_FOLDER
 from sandbox._errors import WorkerLost
 from sandbox._frames import FrameError, FrameReader, Kind
+from sandbox._module_cache import find_in
 from sandbox._seal import IsolationLayer, bootstrap
 
 if TYPE_CHECKING:
@@ -304,6 +305,8 @@ async def compile_guest(cache_dir: Path) -> Path:
 
     Raises ``OSError`` when the folder cannot be used, ``WorkerLost`` when the guest cannot be compiled.
     """
+    if (compiled := find_in(cache_dir)) is not None:
+        return compiled
     command = bootstrap("_compile:main", str(cache_dir), packages=_packages_folder())
     done = await anyio.run_process(command, env={}, cwd="/", check=False, start_new_session=True)
     if done.returncode == 0:

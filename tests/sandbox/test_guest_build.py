@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 import wasmtime
 
-from sandbox._guest import GUEST_PATH, GuestModule, configure, precompile
+from sandbox._guest import GuestModule, configure, precompile
+from sandbox._module_cache import GUEST_PATH, find_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -154,3 +155,16 @@ def test_a_module_may_come_from_bytes(cache_dir: Path) -> None:
 
     module.increment_epoch()
     assert module.control_address is None
+
+
+def test_a_compiled_module_is_found_without_wasmtime_only_where_nobody_else_can_write(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+
+    assert find_in(cache) is None
+    compiled = precompile(cache)
+    assert find_in(cache) == compiled
+    compiled.chmod(0o620)
+    assert find_in(cache) is None
+    compiled.chmod(0o600)
+    cache.chmod(0o702)
+    assert find_in(cache) is None
