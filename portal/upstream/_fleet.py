@@ -35,6 +35,9 @@ MAX_OWN_SESSIONS: Final = 256
 """Sessions of single users and clients with servers that have a url, in all."""
 MAX_OWN_CHILDREN: Final = 64
 """The same of servers that are started by a command: each is a process."""
+REST_S: Final = 10.0
+"""A session that was used so recently is not closed for another's sake where that one can do without: else many
+clients at once would open and close sessions with every call."""
 CLOSE_S: Final = 8.0
 """Time for all sessions to close at once: a child gets two seconds each after its input closed, SIGTERM and SIGKILL."""
 
@@ -162,9 +165,10 @@ class Fleet:
         own = self._own.get(key)
         if own is not None:
             return own
-        if self._make_room(config):
+        is_needed = session_rule(config) != "auto"
+        if self._make_room(config, rest_s=0.0 if is_needed else REST_S):
             return self._open_own(key, caller)
-        if session_rule(config) == "auto":
+        if not is_needed:
             return primary  # as everybody: what the client could be asked is not declared there
         message = f"too many sessions with {server_id} and others are in use: try again in a minute"
         raise UpstreamBusy(message, upstream=server_id, retry_after_s=60.0)
@@ -197,13 +201,14 @@ class Fleet:
         self._start(own, key=key)
         return own
 
-    def _make_room(self, config: ServerConfig) -> bool:
+    def _make_room(self, config: ServerConfig, *, rest_s: float) -> bool:
         """See to it that one more own session may be opened, closing the one that is idle longest for it."""
+        now = time.monotonic()
         is_child = config.url is None
         alike = {key: own for key, own in self._own.items() if (own.config.url is None) is is_child}
         if len(alike) < (MAX_OWN_CHILDREN if is_child else MAX_OWN_SESSIONS):
             return True
-        idle = [(own.last_used, key) for key, own in alike.items() if not own.is_busy]
+        idle = [(own.last_used, key) for key, own in alike.items() if not own.is_busy and now - own.last_used >= rest_s]
         if not idle:
             return False
         _, key = min(idle, key=lambda item: item[0])

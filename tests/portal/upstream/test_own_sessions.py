@@ -130,6 +130,7 @@ async def test_what_a_server_says_is_told_with_the_owner_of_the_session() -> Non
 
 async def test_the_longest_idle_session_makes_room_for_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fleets, "MAX_OWN_SESSIONS", 2)
+    monkeypatch.setattr(fleets, "REST_S", 0.0)
     offering = Offering.of("2025-11-25")
     async with fleet_of(offering) as fleet:
         sessions: list[Upstream] = []
@@ -141,6 +142,19 @@ async def test_the_longest_idle_session_makes_room_for_a_new_one(monkeypatch: py
         assert kept == [sessions[0], sessions[3]]
         await offering.scripted.reached("DELETE")
         assert len(offering.scripted.of("initialize")) == 1 + 3
+
+
+async def test_a_session_that_was_just_used_is_closed_only_for_one_that_must_be_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fleets, "MAX_OWN_SESSIONS", 1)
+    offering = Offering.of("2025-11-25")
+    async with fleet_of(offering) as fleet:
+        await fleet.upstream("up", caller("c1", ASKS)).call("echo", {})
+        assert fleet.upstream("up", caller("c2", ASKS)) is fleet.listing("up")
+    async with fleet_of(offering, session="client") as fleet:
+        await fleet.upstream("up", caller("c1")).call("echo", {})
+        assert fleet.upstream("up", caller("c2")) is not fleet.listing("up")
 
 
 @pytest.mark.parametrize("session", [None, "client"])
