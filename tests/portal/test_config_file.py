@@ -256,8 +256,8 @@ def test_two_configurations_at_once_are_refused(tmp_path: Path) -> None:
 
 def test_isolation_and_what_users_may_use_are_read_and_checked(tmp_path: Path) -> None:
     servers = "servers: [{id: tickets, url: https://tickets.example.com/mcp}]\n"
-    bounds = "{user_runs: 3, user_waiting: 0, user_cpu_s: 30, user_memory_mb: 128, total_runs: 40, total_memory_mb: 512}"
-    config = load(tmp_path, f"{servers}isolation: run\nlimits: {bounds}\n")
+    user = "user_runs: 3, user_waiting: 0, user_cpu_s: 30, user_memory_mb: 128"
+    config = load(tmp_path, f"{servers}isolation: run\nlimits: {{{user}, total_runs: 40, total_memory_mb: 512}}\n")
 
     assert config.isolation == "run"
     assert (config.limits.user_runs, config.limits.user_waiting, config.limits.user_cpu_s) == (3, 0, 30)

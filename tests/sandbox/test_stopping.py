@@ -6,7 +6,10 @@ Citations: the probes of the threat model, sections B to D (exhaustion of proces
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from sandbox import Outcome, Sandbox
     from tests.sandbox._programs import Execute
 
+ROOT = Path(__file__).parent.parent.parent
 ENDLESS = {
     "a loop": "while (true) {}",
     "a loop that catches everything": "while (true) { try { while (true) {} } catch {} finally { continue } }",
@@ -276,3 +280,32 @@ async def test_a_late_answer_to_a_run_that_is_over_is_dropped(execute: Execute) 
 
     assert failed.error is not None
     assert json.loads(after.value or b"") == [2]
+
+
+SLEEPING_TURN = """
+import os, socket, threading, sandbox._watchdog as watchdogs
+from sandbox._link import Link
+
+class Sleeping:
+    def __init__(self): self.interrupted = threading.Event()
+    def interrupt(self): self.interrupted.set()
+
+watchdogs._CLOCK_MARGIN_S = 0.2
+ours, theirs = socket.socketpair()
+turn = Sleeping()
+watchdog = watchdogs.Watchdog(Link(theirs), raise_epoch=lambda: None)
+watchdog.start()
+watchdog.enter(1, turn, cpu_used_us=0, cpu_limit_us=100_000)
+was_early, was_interrupted = turn.interrupted.wait(0.2), turn.interrupted.wait(20)
+print(was_early, was_interrupted, watchdog.leave().name, flush=True)
+os._exit(0)
+"""
+
+
+def test_a_turn_that_gets_no_processor_is_stopped_by_the_clock_as_by_its_limit() -> None:
+    """A busy machine must not keep a client waiting for a loop that never ends; here the turn sleeps instead."""
+    done = subprocess.run(
+        [sys.executable, "-c", SLEEPING_TURN], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert done.stdout.split() == ["False", "True", "CPU"], done.stderr
