@@ -7,7 +7,6 @@ and nothing is kept here; else the request is suspended: see ``SuspendedRequests
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from portal._conversation import can_be_asked
@@ -49,40 +48,46 @@ class Rounds:
         """
         if not request.is_modern:
             return await work(request.conversation, None)
-        binding = Binding.of(params, user=request.caller.user, portal=self._portal_id, method=method)
         answers = object_param(params, "inputResponses", of=method)
-        state = params.get("requestState")
-        opened = self._seal.open(state, binding) if state is not None else {}
+        opened: JsonObject = {}
+        if params.get("requestState") is not None:
+            opened = self._seal.open(params["requestState"], self._binding(method, params, request))
         if "suspended" in opened:
             kept = self.suspended.find(opened["suspended"], user=request.caller.user)
-            return await self._round(kept, request, answers, binding)
+            return await self._round(kept, method, params, request, answers)
         if passes:
-            return self._sealed(await work(request.conversation, _carried(opened, answers)), binding)
+            result = await work(request.conversation, _carried(opened, answers))
+            return self._sealed(result, method, params, request)
         if opened:  # the upstream's own state, while what now answers is no longer an upstream that could read it
             raise refused_state()
         if not can_be_asked(request.conversation.capabilities):
             return await work(request.conversation, None)
-        size = len(json.dumps(params))
-        kept = self.suspended.begin(lambda conversation: work(conversation, None), user=request.caller.user, size=size)
-        return await self._round(kept, request, {}, binding)
+        kept = self.suspended.begin(lambda conversation: work(conversation, None), user=request.caller.user)
+        return await self._round(kept, method, params, request, {})
 
     async def _round(
-        self, kept: Suspended, request: ClientRequest, answers: JsonObject, binding: Binding
+        self, kept: Suspended, method: str, params: JsonObject, request: ClientRequest, answers: JsonObject
     ) -> JsonObject:
-        result = await self.suspended.attend(kept, request.conversation, answers)
+        result = await kept.attend(request.conversation, answers)
         if result is not None:
             return result
+        binding = self._binding(method, params, request)
+        self.suspended.suspend(kept, size=binding.size)
         return {
             "resultType": INPUT_REQUIRED,
             "inputRequests": kept.questions(),
             "requestState": self._seal.seal({"suspended": kept.id}, binding),
         }
 
-    def _sealed(self, result: JsonObject, binding: Binding) -> JsonObject:
+    def _sealed(self, result: JsonObject, method: str, params: JsonObject, request: ClientRequest) -> JsonObject:
         """Seal the state in an upstream's questions; without one of the upstream's there is none."""
         if result.get("resultType") != INPUT_REQUIRED or "requestState" not in result:
             return result
+        binding = self._binding(method, params, request)
         return {**result, "requestState": self._seal.seal({"upstream": result["requestState"]}, binding)}
+
+    def _binding(self, method: str, params: JsonObject, request: ClientRequest) -> Binding:
+        return Binding.of(params, user=request.caller.user, portal=self._portal_id, method=method)
 
 
 def _carried(opened: JsonObject, answers: JsonObject) -> JsonObject:

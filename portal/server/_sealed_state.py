@@ -36,20 +36,22 @@ _NONCE_BYTES: Final = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binding:
-    """The request that a state belongs to: whose, at which portal, and what it asks for."""
+    """The request that a state belongs to: whose, at which portal, and what it asks for in how many bytes."""
 
     user: str
     portal: str
     method: str
     params: bytes
+    size: int
 
     @classmethod
     def of(cls, params: JsonObject, *, user: str, portal: str, method: str) -> Binding:
         """Bind to the request with these params, those that differ from round to round aside."""
         asked = {name: params.get(name) for name in ("name", "uri", "arguments")}
         # Not orjson: it refuses integers beyond 64 bits and lone surrogates, which arguments may hold.
-        digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).digest()
-        return cls(user=user, portal=portal, method=method, params=digest)
+        text = json.dumps(asked, sort_keys=True).encode()
+        digest = hashlib.sha256(text).digest()
+        return cls(user=user, portal=portal, method=method, params=digest, size=len(text))
 
     def as_bytes(self) -> bytes:
         """Return what is authenticated beside the state."""

@@ -57,10 +57,10 @@ class _Question:
 class Suspended:
     """One request on its way through the portal, over as many rounds as it asks. A ``Conversation``."""
 
-    def __init__(self, *, user: str, size: int) -> None:
+    def __init__(self, *, user: str) -> None:
         self.id = secrets.token_hex(16)
         self.user = user
-        self.size = size
+        self.size = 0
         self.scope = anyio.CancelScope()
         self._client: Conversation | None = None
         self._open: dict[str, _Question] = {}
@@ -206,21 +206,19 @@ class SuspendedRequests:
                 self._tasks = None
                 tasks.cancel_scope.cancel()
 
-    def begin(self, work: Work, *, user: str, size: int) -> Suspended:
-        """Begin the work of a request whose params have ``size`` bytes; ``attend`` it at once."""
+    def begin(self, work: Work, *, user: str) -> Suspended:
+        """Begin the work of a request; ``attend`` it at once."""
         if self._tasks is None:
             raise RuntimeError("the portal is not open")
-        suspended = Suspended(user=user, size=size)
+        suspended = Suspended(user=user)
         self._kept[suspended.id] = suspended
         self._tasks.start_soon(self._work, suspended, work)
         return suspended
 
-    async def attend(self, suspended: Suspended, client: Conversation, answers: JsonObject) -> JsonObject | None:
-        """Let ``client`` wait for one round: see ``Suspended.attend``."""
-        result = await suspended.attend(client, answers)
-        if result is None:
-            self._give_up_oldest(suspended.user)
-        return result
+    def suspend(self, suspended: Suspended, *, size: int) -> None:
+        """Keep a request whose params have ``size`` bytes until its client comes back, within the limits."""
+        suspended.size = size
+        self._give_up_oldest(suspended.user)
 
     def find(self, suspended_id: JsonValue, *, user: str) -> Suspended:
         """Return the request with this id. Raises ``RpcError`` when this user has none."""
