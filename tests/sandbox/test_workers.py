@@ -63,6 +63,53 @@ async def test_a_worker_is_sealed_by_its_kernel(lone_worker: Sandbox) -> None:
 
 
 @only_linux
+async def test_a_worker_is_bounded_by_the_kernel_and_gives_way_to_the_portal(lone_worker: Sandbox) -> None:
+    pid = await worker_of(lone_worker)
+
+    limits = Path(f"/proc/{pid}/limits").read_text()
+    hard = {line[:26].strip(): line[47:68].strip() for line in limits.splitlines()}
+    nice = int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[16])
+
+    assert hard["Max data size"] == str(SandboxConfig().worker_bytes)
+    assert hard["Max core file size"] == "0"
+    assert hard["Max file size"] == "0"
+    assert hard["Max processes"] == "0"
+    assert int(hard["Max open files"]) <= 16
+    assert nice > os.nice(0)
+
+
+@only_linux
+async def test_a_worker_has_no_interface_to_the_network(lone_worker: Sandbox) -> None:
+    pid = await worker_of(lone_worker)
+    layer = next(layer for layer in lone_worker.status().layers if layer.name == "namespaces")
+    if not layer.is_active:
+        pytest.skip(f"namespaces: {layer.detail}")
+
+    interfaces = Path(f"/proc/{pid}/net/dev").read_text().splitlines()[2:]
+
+    assert [line.split(":")[0].strip() for line in interfaces] == ["lo"]
+    assert Path(f"/proc/{pid}/net/route").read_text().splitlines()[1:] == []
+    assert Path(f"/proc/{pid}/ns/user").readlink() != Path("/proc/self/ns/user").readlink()
+
+
+@only_linux
+async def test_the_analyst_is_sealed_as_a_worker_is(secrets_in_the_environment: None, lone_worker: Sandbox) -> None:
+    await lone_worker.analyse("host.a()", namespace="host")
+    pid = lone_worker.status().analyst_pid
+
+    status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    kinds = [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()]
+    active = {layer.name for layer in lone_worker.status().layers if layer.is_active}
+
+    assert Path(f"/proc/{pid}/environ").read_bytes() == b""
+    assert status["NoNewPrivs"] == "1"
+    assert int(status["CapEff"], 16) == 0
+    assert (status["Seccomp"] == "2") == ("seccomp" in active)
+    assert len([kind for kind in kinds if kind.startswith("socket:")]) == 1
+    assert all(kind == "/dev/null" or kind.startswith("socket:") for kind in kinds), kinds
+
+
+@only_linux
 async def test_a_worker_knows_nothing_of_the_portal_but_the_sandbox(lone_worker: Sandbox) -> None:
     pid = await worker_of(lone_worker)
 
