@@ -62,7 +62,7 @@ async def check_sandbox(config: Config) -> list[Check]:
     """One program really run, and the isolation that the workers have."""
     started_at = time.perf_counter()
     try:
-        async with Sandbox(SandboxConfig(workers=1)) as sandbox:
+        async with Sandbox(SandboxConfig(workers=1, isolation=config.isolation)) as sandbox:
             opened_at = time.perf_counter()
             outcome = await sandbox.execute(
                 "6 * 7", limits=Limits(), capabilities=Capabilities(), on_call=_refuse_call, seed=None
