@@ -38,6 +38,9 @@ TELL_S: Final = 5.0
 MAX_WAITING: Final = 10_000
 """Updates and log messages that wait to be told; a flood of them costs the oldest."""
 
+MAX_EXPECTED: Final = 1_000
+"""Pages that users were sent to and have not come back from."""
+
 TOOLS_CHANGED: Final = "notifications/tools/list_changed"
 PROMPTS_CHANGED: Final = "notifications/prompts/list_changed"
 RESOURCES_CHANGED: Final = "notifications/resources/list_changed"
@@ -104,6 +107,7 @@ class Announcements:
         self._due: dict[tuple[str, str], float] = {}  # when a change of a server (or a user) and kind is told
         self._told: dict[tuple[str, str], float] = {}
         self._single: dict[tuple[Listener, str, object], JsonObject] = {}
+        self._expected: dict[Place, Caller] = {}  # who was sent to a page, by server and elicitation id
         self._serial = 0
         self._woken = anyio.Event()
 
@@ -147,8 +151,17 @@ class Announcements:
                 )
         self._woken.set()
 
+    def expect(self, server_id: str, elicitation_id: str, caller: Caller) -> None:
+        """Remember whom a server has sent to a page on a session that he shares, to tell him when that is done."""
+        self._expected[server_id, elicitation_id] = caller
+        while len(self._expected) > MAX_EXPECTED:
+            del self._expected[next(iter(self._expected))]
+
     def pass_on(self, server_id: str, owner: str | None, method: str, params: JsonObject) -> None:
         """Tell what a server said beside changed lists, on the session of ``owner`` (None: on the shared one)."""
+        if method == ELICITATION_COMPLETE and owner is None:
+            sent = self._expected.pop((server_id, str(params.get("elicitationId"))), None)
+            owner = sent.owner if sent is not None else None
         for listener in self._listeners:
             told = self._for(listener, server_id, owner, method, params)
             if told is None:

@@ -113,3 +113,8 @@ def _pages(refusal: UpstreamRefused) -> list[JsonObject]:
     if refusal.code == URL_ELICITATION_REQUIRED and isinstance(refusal.data, dict):
         listed = refusal.data.get("elicitations")
     return [page for page in listed if isinstance(page, dict)] if isinstance(listed, list) else []
+
+
+def pages_of(refusal: UpstreamRefused) -> list[str]:
+    """Return the ids of the pages that an upstream wants visited first, by which it will say that it is done."""
+    return [page_id for page in _pages(refusal) if isinstance(page_id := page.get("elicitationId"), str)]

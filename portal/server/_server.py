@@ -74,6 +74,7 @@ class ServedPortal:
             lists=self._lists,
             own_tools=OwnTools(portal=config, fleet=fleet, switches=switches),
             rounds=self._rounds,
+            announcements=self.announcements,
         )
         passing = Passing(fleet=fleet, rounds=self._rounds)
         prompts = Prompts(lists=self._lists, passing=passing)

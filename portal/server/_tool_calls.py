@@ -15,6 +15,7 @@ from portal.server._own_tools import OWN_SERVER_ID
 from portal.server._params import object_param, shown, text_param
 from portal.server._passing import forwarded_meta
 from portal.server._program import ProgramConversation
+from portal.server._questions import pages_of
 from portal.server._resources import with_listed_uris
 from portal.server._tool_results import error_result
 from portal.wire import INTERNAL_ERROR, INVALID_PARAMS, RpcError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from portal._config import PortalConfig
     from portal._conversation import Conversation
     from portal._records import Recorder
+    from portal.server._announcements import Announcements
     from portal.server._listing import ListedTool, Listing
     from portal.server._lists import Lists
     from portal.server._own_tools import OwnTools
@@ -56,6 +58,7 @@ class ToolCalls:
         lists: Lists,
         own_tools: OwnTools,
         rounds: Rounds,
+        announcements: Announcements,
     ) -> None:
         self._config = config
         self._fleet = fleet
@@ -64,6 +67,7 @@ class ToolCalls:
         self._lists = lists
         self._own_tools = own_tools
         self._rounds = rounds
+        self._announcements = announcements
 
     def invoker(
         self,
@@ -155,6 +159,8 @@ class ToolCalls:
         try:
             result = await self._rounds.serve("tools/call", params, request, send, passes=passes)
         except UpstreamRefused as refusal:
+            for elicitation_id in pages_of(refusal):
+                self._announcements.expect(entry.server_id, elicitation_id, request.caller)
             # The server's own JSON-RPC error is the client's to see as it is.
             raise RpcError(refusal.code or INTERNAL_ERROR, refusal.message, refusal.data) from refusal
         except (UpstreamFailure, CallDenied) as failure:

@@ -9,6 +9,7 @@ import pytest
 from mcp import Client, MCPError
 
 from portal import ServerConfig
+from tests.portal.conftest import until
 from tests.portal.passing._asking import Asking
 from tests.portal.passing._person import BOTH, CODE, ERAS, OLD, Person, text
 
@@ -132,6 +133,34 @@ async def test_a_page_that_must_be_visited_first_is_an_error_or_a_question_by_th
         else:
             assert "login" in text(await client.call_tool("up_login", {}))
             assert [asked.url for asked in person.asked] == ["https://example.com/in"]
+
+
+async def test_a_client_that_was_sent_to_a_page_is_told_when_that_is_done_and_others_are_not(
+    portal_at: PortalAt, serving: Serving
+) -> None:
+    """MCP 2025-11-25, notifications/elicitation/complete; the session with the server is shared by both clients."""
+    asking = Asking(OLD)
+    told: dict[str, list[object]] = {"sent": [], "other": []}
+
+    async def to_the_one_sent(message: object) -> None:
+        told["sent"].append(message)
+
+    async def to_the_other(message: object) -> None:
+        told["other"].append(message)
+
+    async with (
+        serving(asking) as url,
+        portal_at(ServerConfig(id="up", url=url)) as (_, origin),
+        Client(f"{origin}/mcp", mode="legacy", cache=None, message_handler=to_the_one_sent) as client,
+        Client(f"{origin}/mcp", mode="legacy", cache=None, message_handler=to_the_other) as other,
+    ):
+        with pytest.raises(MCPError, match="Sign in first"):
+            await client.call_tool("up_login", {})
+        await asking.tell("notifications/elicitation/complete", {"elicitationId": "e-1"})
+        await until(lambda: any(isinstance(message, types.ElicitCompleteNotification) for message in told["sent"]))
+        await other.list_tools()
+
+    assert not any(isinstance(message, types.ElicitCompleteNotification) for message in told["other"])
 
 
 @BOTH
