@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -53,8 +54,12 @@ class HostGate:
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        host, origin = headers.get("host", "").lower(), headers.get("origin")
+        host, origin = "", None
+        for name, value in scope["headers"]:
+            if name == b"host":
+                host = value.decode("latin-1").lower()
+            elif name == b"origin":
+                origin = value.decode("latin-1")
         is_local = is_loopback_host(host)
         if not is_local and host not in self._public_hosts:
             await refusal(421, "This host name is not served here")(scope, receive, send)
@@ -104,6 +109,7 @@ def refusal(status: int, message: str, headers: dict[str, str] | None = None) ->
     return Response(orjson.dumps(body), status, headers, media_type="application/json")
 
 
+@lru_cache(maxsize=1024)
 def is_loopback_host(netloc: str) -> bool:
     """Whether a Host header, or an origin's address, names this machine by a name that no one else can claim."""
     try:

@@ -83,7 +83,10 @@ class HttpRequest:
 
     def check_head(self) -> None:
         """Raise ``HttpRefusal`` when there is too much in the headers."""
-        if sum(len(name) + len(value) for name, value in self.raw_headers) > MAX_HEAD_BYTES:
+        size = 0
+        for name, value in self.raw_headers:
+            size += len(name) + len(value)
+        if size > MAX_HEAD_BYTES:
             raise HttpRefusal(431, f"The headers of a request have at most {MAX_HEAD_BYTES} bytes", headers=CLOSE)
 
     def accepts(self, media_type: bytes) -> bool:
