@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -12,7 +12,7 @@ import anyio
 from portal._errors import UpstreamBusy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import Callable, Iterator
 
 MAX_QUEUED: Final = 256
 """Requests that wait for one upstream; each is a task and its arguments. Sixteen runs at their full width."""
@@ -45,22 +45,31 @@ class Lane:
         self._queue: deque[anyio.Event] = deque()
         self._paused_until = 0.0
 
-    @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Hold a place, waiting for one in turn. Raises ``UpstreamBusy`` when too many wait, or it takes too long."""
+    def place(self) -> Place:
+        """Return a place to hold: ``async with lane.place()``.
+
+        Entering waits for it in turn. Raises ``UpstreamBusy`` when too many wait, or it takes too long.
+        """
+        return Place(self)
+
+    async def enter(self) -> None:
+        """Take a place, as ``place`` does."""
         if self._taken >= self._width or self._queue:
             await self._wait_in_turn()
         else:
             self._taken += 1
-        try:
-            yield
-        finally:
-            self._leave()
+
+    def leave(self) -> None:
+        """Hand the place to whoever waits longest."""
+        if self._queue and self._taken <= self._width:
+            self._queue.popleft().set()
+        else:
+            self._taken -= 1
 
     @contextmanager
     def stepped_out(self) -> Iterator[None]:
         """Give the place up while a person is asked, and take it back afterwards, whoever has come meanwhile."""
-        self._leave()
+        self.leave()
         try:
             yield
         finally:
@@ -69,6 +78,11 @@ class Lane:
     def pause(self, seconds: float) -> None:
         """Let nobody through for so long, as the upstream asked (RFC 9110, Retry-After)."""
         self._paused_until = max(self._paused_until, self._clock() + min(seconds, MAX_PAUSE_S))
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nobody is let through now."""
+        return self._paused_until > self._clock()
 
     async def open_again(self) -> None:
         """Wait out a short pause. Raises ``UpstreamBusy``, with the time that is left, in a long one."""
@@ -95,17 +109,25 @@ class Lane:
 
     def _give_up(self, turn: anyio.Event) -> None:
         if turn.is_set():  # the place was handed over in the same moment
-            self._leave()
+            self.leave()
         else:
             self._queue.remove(turn)
-
-    def _leave(self) -> None:
-        """Hand the place to whoever waits longest."""
-        if self._queue and self._taken <= self._width:
-            self._queue.popleft().set()
-        else:
-            self._taken -= 1
 
     def _busy(self, why: str) -> UpstreamBusy:
         message = f"{self._upstream} is busy: {why}; try again in a moment"
         return UpstreamBusy(message, upstream=self._upstream, retry_after_s=1.0)
+
+
+class Place:
+    """A place on a lane; a class, because every call enters one and a generator would cost several times as much."""
+
+    __slots__ = ("_lane",)
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+
+    async def __aenter__(self) -> None:
+        await self._lane.enter()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._lane.leave()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -20,7 +19,7 @@ from portal.upstream._status import Health
 from portal.wire import MODERN_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from portal._server_config import ServerConfig
     from portal.upstream._exchange import Timeouts
@@ -149,6 +148,8 @@ class Owner:
         Raises ``UpstreamUnavailable``, at once while the breaker is open.
         """
         server = self._config.id
+        if self.session is not None and not self.breaker.is_open:
+            return self.session
         if self.breaker.is_open:
             after_s = self.breaker.probe_in_s
             message = f"{server} failed {self.breaker.failures} times in a row; the portal tries it in {after_s:.0f} s"
@@ -175,18 +176,17 @@ class Owner:
                 self.health.wait()
         session.loss.note("the session was given up")
 
-    @contextmanager
-    def using(self, session: UpstreamSession) -> Iterator[None]:
+    def begin(self, session: UpstreamSession) -> None:
         """Note that a request is on its way on ``session``, which then stays open for it when it is given up."""
         self._in_flight[session] = self._in_flight.get(session, 0) + 1
-        try:
-            yield
-        finally:
-            self._in_flight[session] -= 1
-            if not self._in_flight[session]:
-                del self._in_flight[session]
-                if session in self._drained:
-                    self._drained[session].set()
+
+    def end(self, session: UpstreamSession) -> None:
+        """Take one ``begin`` back."""
+        self._in_flight[session] -= 1
+        if not self._in_flight[session]:
+            del self._in_flight[session]
+            if session in self._drained:
+                self._drained[session].set()
 
     async def _hold_session(self, attempt: _Attempt) -> None:
         """Open a session, sync, and keep it until it is lost or ``stop``; requests on their way may then finish."""

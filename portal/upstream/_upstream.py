@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from portal._errors import UpstreamBusy, UpstreamFailure, UpstreamRefused, UpstreamTimeout, UpstreamUnavailable
@@ -18,7 +17,7 @@ from portal.upstream._sync import CHANGED_LISTS, Sync
 from portal.wire import param_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from portal._conversation import Conversation
     from portal._server_config import ServerConfig
@@ -200,38 +199,47 @@ class Upstream:
         headers: Mapping[str, str] | None = None,
         is_idempotent: bool = False,
     ) -> JsonObject:
-        with self._used():
+        self._in_flight += 1
+        try:
             async with self.lane.place():
                 if conversation is not None:
                     conversation = _OffLane(conversation, self.lane)
-                for is_last in (False, True):
-                    await self.lane.open_again()
-                    session = await self._owner.live_session()
-                    began_at = self._owner.breaker.now()
-                    try:
-                        with self._owner.using(session):
-                            result = await session.request(
-                                method, params, timeouts=self._timeouts, conversation=conversation, headers=headers
-                            )
-                    except SessionLost:
-                        self._owner.forget(session)
-                    except UpstreamFailure as failure:
-                        self._judge(session, failure, began_at)
-                        if is_last or not _may_repeat(failure, is_idempotent=is_idempotent):
-                            raise
-                    else:
-                        self._owner.heard()
-                        return result
-        raise UpstreamUnavailable(f"{self.config.id} keeps losing its session", upstream=self.config.id)
-
-    @contextmanager
-    def _used(self) -> Iterator[None]:
-        self._in_flight += 1
-        try:
-            yield
+                return await self._send_twice_at_most(method, params, conversation, headers, is_idempotent)
         finally:
             self._in_flight -= 1
             self.last_used = time.monotonic()
+
+    async def _send_twice_at_most(
+        self,
+        method: str,
+        params: JsonObject,
+        conversation: Conversation | None,
+        headers: Mapping[str, str] | None,
+        is_idempotent: bool,
+    ) -> JsonObject:
+        owner = self._owner
+        for is_last in (False, True):
+            if self.lane.is_paused:
+                await self.lane.open_again()
+            session = await owner.live_session()
+            began_at = owner.breaker.now()
+            owner.begin(session)
+            try:
+                result = await session.request(
+                    method, params, timeouts=self._timeouts, conversation=conversation, headers=headers
+                )
+            except SessionLost:
+                owner.forget(session)
+            except UpstreamFailure as failure:
+                self._judge(session, failure, began_at)
+                if is_last or not _may_repeat(failure, is_idempotent=is_idempotent):
+                    raise
+            else:
+                owner.heard()
+                return result
+            finally:
+                owner.end(session)
+        raise UpstreamUnavailable(f"{self.config.id} keeps losing its session", upstream=self.config.id)
 
     def _judge(self, session: UpstreamSession, failure: UpstreamFailure, began_at: float) -> None:
         """Draw the conclusions from a request that failed: for the lane, the breaker and the session."""
