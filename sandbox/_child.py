@@ -69,15 +69,18 @@ class Child:
 
     async def wait(self) -> None:
         """Wait until it has ended, and reap it."""
-        if self._process.poll() is None and hasattr(os, "pidfd_open"):
+        if self._process.poll() is not None:
+            return
+        try:
             handle = os.pidfd_open(self._process.pid)
-            try:
-                await anyio.wait_readable(handle)
-            finally:
-                os.close(handle)
-            self._process.wait()
-        elif self._process.returncode is None:
+        except (AttributeError, OSError):  # no Linux, or no descriptor is left
             await anyio.to_thread.run_sync(self._process.wait, abandon_on_cancel=True)
+            return
+        try:
+            await anyio.wait_readable(handle)
+        finally:
+            os.close(handle)
+        self._process.wait()
 
 
 def wants_processor(pid: int) -> bool:

@@ -335,8 +335,11 @@ async def spawn(entry: str, *arguments: str) -> tuple[ChildProcess, socket.socke
 
 
 def worker_sockets() -> tuple[socket.socket, socket.socket]:
-    """Return a pair of sockets: our end, which does not block, and a worker's."""
-    ours, theirs = socket.socketpair()
+    """Return a pair of sockets: our end, which does not block, and a worker's. Raises ``WorkerLost``."""
+    try:
+        ours, theirs = socket.socketpair()
+    except OSError as error:  # no descriptor is left
+        raise WorkerLost(f"a worker process could not be given a socket: {error}") from error
     ours.setblocking(False)
     for side in (ours, theirs):
         side.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BYTES)
