@@ -26,14 +26,17 @@ class Conversation(Protocol):
     @property
     def capabilities(self) -> Mapping[str, JsonValue]:
         """The client's capabilities as it declared them (MCP, ``ClientCapabilities``); empty for none."""
+        ...
 
     @property
     def log_level(self) -> str | None:
         """The least level of log messages that the client wants of this request; None for none."""
+        ...
 
     @property
     def wants_progress(self) -> bool:
         """Whether the client asked for progress."""
+        ...
 
     async def ask(self, method: str, params: JsonObject) -> JsonObject:
         """Send the client a request (``elicitation/create``, ``sampling/createMessage``, ``roots/list``).
@@ -41,6 +44,7 @@ class Conversation(Protocol):
         Returns its result as it came, however long that takes. Raises ``ClientCannot`` when it did not declare the
         capability or is gone, ``wire.RpcError`` with the client's own error.
         """
+        ...
 
     async def report_progress(self, progress: float, total: float | None, message: str | None) -> None:
         """Tell the client how far the request is, if it asked for that; a client that is gone is no error."""

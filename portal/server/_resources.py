@@ -121,7 +121,7 @@ def _renamed(result: JsonObject, own_uri: str, uri: str) -> JsonObject:
     contents = result.get("contents")
     if not isinstance(contents, list):
         return result
-    renamed = [
+    renamed: list[JsonValue] = [
         {**content, "uri": uri} if isinstance(content, dict) and content.get("uri") == own_uri else content
         for content in contents
     ]

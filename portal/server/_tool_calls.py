@@ -115,6 +115,7 @@ class ToolCalls:
         async def run(conversation: Conversation, _: JsonObject | None) -> JsonObject:
             program = ProgramConversation(conversation)
             calls = self._calls(request, program)
+            result: JsonObject = {}  # type checkers believe that a task group may swallow what is raised in it
             async with anyio.create_task_group() as tasks:
                 if conversation.wants_progress:
                     tasks.start_soon(program.beat)

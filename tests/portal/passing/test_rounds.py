@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import json
+import logging
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -114,8 +116,9 @@ async def test_questions_that_were_not_answered_are_asked_again(portal_at: Porta
 
 
 async def test_questions_of_an_upstream_of_the_same_version_pass_through_and_nothing_is_kept(
-    portal_at: PortalAt, serving: Serving
+    portal_at: PortalAt, serving: Serving, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, "portico.records")
     asking = Asking()
     async with served(portal_at, serving, asking) as portal:
         first = await call(portal, {**CONFIRM}, request())
@@ -123,6 +126,8 @@ async def test_questions_of_an_upstream_of_the_same_version_pass_through_and_not
         retry = {**CONFIRM, "inputResponses": {"colour": ACCEPT}, "requestState": first["requestState"]}
         last = await call(portal, retry, request())
 
+    records = [json.loads(entry.message) for entry in caplog.records if entry.name == "portico.records"]
+    assert [record["status"] for record in records] == ["asked", "ok"]
     assert list(first["inputRequests"]) == ["colour"]
     assert kept == 0
     assert "secret-state" not in first["requestState"]
