@@ -35,5 +35,6 @@ class KeptOffers:
 
 def _source(server: ServerConfig) -> str:
     """A hash of where the server is: without its credentials, which may change and are not to be kept even so."""
-    place = orjson.dumps([server.transport, server.url, server.command, server.args, server.cwd]).decode()
+    parts = [server.transport, server.url, server.command, server.args, server.cwd]
+    place = orjson.dumps(parts if server.python is None else [*parts, server.python]).decode()
     return hashlib.sha256(Redactor(server.secrets()).clean(place).encode()).hexdigest()
