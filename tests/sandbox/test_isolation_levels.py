@@ -5,8 +5,10 @@ Citation: DESIGN, "Guest code runs in worker processes"; fault 41 of the threat 
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -274,3 +276,57 @@ class End:
 async def serve(worker: WorkerProcess) -> None:
     await worker.serve()
     worker.lose_runs(WorkerLost("it ended"))
+
+
+WITHOUT_DESCRIPTORS = """
+import json, resource, anyio
+from sandbox import Bounds, Capabilities, Limits, Overloaded, Sandbox, SandboxConfig
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+held, ends = anyio.Event(), []
+
+async def wait(call):
+    await held.wait()
+    return b"1"
+
+async def main():
+    async def run(source="await host.wait()"):
+        try:
+            outcome = await sandbox.execute(
+                source, limits=Limits(), capabilities=Capabilities(methods="wait"), on_call=wait
+            )
+            ends.append(outcome.value.decode())
+        except Overloaded as error:
+            ends.append(error.bound)
+
+    async with Sandbox(SandboxConfig(workers=1, isolation="run", bounds=Bounds(wait_s=0.5))) as sandbox:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(50):
+                tasks.start_soon(run)
+            while "wait_s" not in ends:
+                await anyio.sleep(0.05)
+            held.set()
+        with anyio.fail_after(20):
+            while ends[-1] != "2":
+                await run("1 + 1")
+    print(json.dumps(ends))
+
+anyio.run(main)
+"""
+
+
+def test_runs_that_no_process_can_be_made_for_are_refused_and_the_others_go_on() -> None:
+    """The portal has descriptors for some thirty processes, and fifty runs want one each."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_DESCRIPTORS],
+        cwd=Path(__file__).parent.parent.parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    ends = json.loads(done.stdout)
+    assert ends.count("1") >= 10
+    assert set(ends) == {"1", "wait_s", "2"}
