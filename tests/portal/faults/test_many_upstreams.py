@@ -11,6 +11,7 @@ import anyio
 from mcp.client import Client
 
 from portal import ServerConfig
+from portal._kept_offers import KeptOffers
 from tests.portal.faults._tiny_server import TinyServers
 
 if TYPE_CHECKING:
@@ -39,13 +40,16 @@ async def test_the_list_of_the_living_and_the_kept_lists_of_the_dead_are_there_s
 ) -> None:
     servers = TinyServers()
     store = f"sqlite:///{tmp_path / 'portico.db'}"
-    async with http_server(servers) as port:
-        async with portal_at(*live(port, range(LIVE + DEAD)), **stored(store)) as (portal, origin):
-            assert await listed(origin) == LIVE + DEAD
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
+        blackhole = silent.getsockname()[1]
+        gone = dead(range(LIVE, LIVE + DEAD), refusing=free_port, blackhole=blackhole)
+        async with http_server(servers) as port:
+            async with portal_at(*live(port, range(LIVE)), **stored(store)) as (portal, origin):
+                assert await listed(origin) == LIVE
+                kept = KeptOffers(portal.store.catalogs)
+                for server in gone:  # as they were when they were last seen
+                    await kept.keep(server, {"tools": [{"name": "echo", "inputSchema": {"type": "object"}}]})
 
-        with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
-            blackhole = silent.getsockname()[1]
-            gone = dead(range(LIVE, LIVE + DEAD), refusing=free_port, blackhole=blackhole)
             began = time.monotonic()
             async with portal_at(*live(port, range(LIVE)), *gone, **stored(store)) as (portal, origin):
                 with anyio.fail_after(LIST_S):
