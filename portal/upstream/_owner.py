@@ -258,7 +258,8 @@ class Owner:
         while True:
             with anyio.move_on_after(jittered(HEALTH_S) if self._sync is not None else None) as patience:
                 await session.loss.suspicion.wait()
-            if patience.cancelled_caught and time.monotonic() - self.heard_at < HEALTH_S:
+            is_used = session in self._in_flight or time.monotonic() - self.heard_at < HEALTH_S
+            if patience.cancelled_caught and is_used:  # many a server answers nothing while it works on a call
                 continue
             session.loss.suspicion = anyio.Event()
             await session.check(timeout_s=self._config.connect_timeout_s)

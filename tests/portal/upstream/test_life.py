@@ -317,3 +317,24 @@ async def test_an_upstream_that_nobody_uses_is_asked_whether_it_lives(monkeypatc
         status = up.status
 
     assert (status.tools, status.prompts) == (1, 1), "what it listed stays"
+
+
+async def test_an_upstream_that_works_on_a_call_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many a server answers nothing else meanwhile, and is not to be taken for dead."""
+    monkeypatch.setattr(owning, "HEALTH_S", 0.02)
+    monkeypatch.setattr(owning, "RECHECK_S", 0.01)
+    offering = Offering.of("2025-11-25")
+    pings: list[int] = []
+
+    async def work(asked: Asked) -> None:
+        pings.append(len(offering.scripted.of("ping")))
+        await anyio.sleep(0.5)
+        pings.append(len(offering.scripted.of("ping")))
+        await offering.call(asked)
+
+    offering.scripted.answers["tools/call"] = work
+    async with connected(offering) as up:
+        await offering.scripted.reached("ping")
+        await up.call("echo", {})
+
+    assert pings[1] - pings[0] <= 1, "one may have been on its way"
