@@ -95,7 +95,7 @@ class Analyst:
     ) -> ProgramFacts:
         """Return the facts of ``source``; those of a program seen before come from memory.
 
-        ``on_use`` is told how many seconds reading it took.
+        ``on_use`` is told how many seconds of processor time reading it took.
         """
         key = (source, namespace)
         if key in self._kept:
@@ -106,12 +106,11 @@ class Analyst:
             return ProgramFacts()
         try:
             async with self._lock.held_for(owner):
-                began_at = anyio.current_time()
-                try:
-                    facts = _facts(await self._ask(frames.encode_analyse(namespace.encode(), payload)))
-                finally:
-                    on_use(anyio.current_time() - began_at)
+                answer = await self._ask(frames.encode_analyse(namespace.encode(), payload))
+            facts = _facts(answer)
+            on_use(_cpu_s(answer))
         except (WorkerLost, FrameError) as error:
+            on_use(_ANSWER_WITHIN_S)  # most likely: it did not get through the program
             _log.warning("a program could not be read before its run: %s", error)
             return ProgramFacts()
         self._kept[key] = facts
@@ -194,6 +193,14 @@ def _facts(answer: JsonObject) -> ProgramFacts:
     except (KeyError, TypeError, ValueError) as error:
         raise FrameError("an analysis is not of its form") from error
     return ProgramFacts(erased=erased if isinstance(erased, str) else None, refused=tuple(refused), calls=tuple(calls))
+
+
+def _cpu_s(answer: JsonObject) -> float:
+    try:
+        cpu_s = _number(answer["cpu_us"]) / 1e6
+    except (KeyError, TypeError) as error:
+        raise FrameError("an analysis does not say what it took") from error
+    return min(max(0.0, cpu_s), _ANSWER_WITHIN_S)
 
 
 def _site(call: JsonObject) -> CallSite:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -43,8 +44,11 @@ def main(descriptor: str, data_bytes: str) -> None:
             frame = link.next_frame(None)
             if frame is not None:
                 _, number, payload = frame
+                began_ns = time.process_time_ns()
                 namespace, source = frames.decode_analyse(payload)
-                facts = json.dumps(analyse(parser, source, namespace), ensure_ascii=False)
+                found = analyse(parser, source, namespace)
+                found["cpu_us"] = (time.process_time_ns() - began_ns) // 1_000
+                facts = json.dumps(found, ensure_ascii=False)
                 link.send(frames.encode(Kind.ANALYSIS, number, facts.encode("utf-8", "replace")))
     except (EOFError, OSError):
         os._exit(0)  # the portal has gone; there is nothing to clean up
