@@ -40,13 +40,14 @@ class Passing:
 
         Raises ``RpcError``: the upstream's own, or one that says why there is no answer.
         """
-        upstream = self._fleet.upstream(server_id, request.caller)
         meta = forwarded_meta(request.meta)
         kept: JsonObject = {key: value for key, value in asked.items() if key not in ROUND_PARAMS}
         if meta:
             kept["_meta"] = meta
 
         async def work(conversation: Conversation, carried: JsonObject | None) -> JsonObject:
+            upstream = self._fleet.upstream(server_id, request.caller)
+
             async def send(carried: JsonObject) -> JsonObject:
                 return await upstream.request(method, {**kept, **carried}, conversation=conversation)
 
@@ -54,10 +55,9 @@ class Passing:
                 return await send(carried)
             return await answered(send, conversation, server_id=server_id, shows_pages=request.is_modern)
 
+        passes = self._fleet.listing(server_id).is_modern is True
         with self.refusals():
-            result = await self._rounds.serve(
-                method, params, request, work, passes=self._fleet.listing(server_id).is_modern is True
-            )
+            result = await self._rounds.serve(method, params, request, work, passes=passes)
         return without_exchange(result)
 
     @contextmanager

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from portal.server._subscriptions import Subscriptions
     from typegen import JsonObject, JsonValue
 
+READ: Final = "resources/read"
 RESOURCE_NOT_FOUND: Final = -32002
 """Of the handshake versions; MCP 2026-07-28 answers ``INVALID_PARAMS``."""
 NOT_HERE: Final = frozenset({RESOURCE_NOT_FOUND, INVALID_PARAMS, METHOD_NOT_FOUND})
@@ -35,28 +36,28 @@ class Resources:
 
     async def read(self, params: JsonObject, request: ClientRequest) -> JsonObject:
         """Return what a resource holds, under the URI that the client asked for. Raises ``RpcError``."""
-        uri = text_param(params, "uri", of="resources/read")
+        uri = text_param(params, "uri", of=READ)
         route = self._lists.for_request(request).route_resource(uri)
         missing = RpcError(
             INVALID_PARAMS if request.is_modern else RESOURCE_NOT_FOUND,
             f"Resource not found: {shown(uri)}",
             {"uri": uri},
         )
-        for number, (server_id, own_uri) in enumerate(route, start=1):
+        failure: RpcError | None = None
+        for server_id, own_uri in route:
             asked: JsonObject = {**params, "uri": own_uri}
             try:
                 result = await self._passing.pass_on(
                     "resources/read", params, request, server_id=server_id, asked=asked
                 )
             except RpcError as error:
-                if error.code not in NOT_HERE:
-                    raise
-                if number == len(route):
-                    is_answer = len(route) == 1 and error.code != METHOD_NOT_FOUND
-                    raise _worded(error, request) if is_answer else missing from error
+                if len(route) == 1 and error.code != METHOD_NOT_FOUND:
+                    raise _worded(error, request) from error
+                if error.code not in NOT_HERE:  # another server may have it; else this is the reason
+                    failure = failure or error
             else:
                 return result if own_uri == uri else _renamed(result, own_uri, uri)
-        raise missing
+        raise failure or missing
 
     async def subscribe(self, params: JsonObject, request: ClientRequest) -> JsonObject:
         """Have the client told when a resource changes. Raises ``RpcError``."""

@@ -49,9 +49,9 @@ class TransportConversation:
 
     async def ask(self, method: str, params: JsonObject) -> JsonObject:
         """Send the client a request and return its result as it came. Raises ``ClientCannot``, ``RpcError``."""
+        require_declared(self.capabilities, method, params)
         if self._asks is None:
             raise ClientCannot("the client takes no requests")
-        require_declared(self.capabilities, method, params)
         return await self._asks.request(method, params, send=self._emit)
 
     async def report_progress(self, progress: float, total: float | None, message: str | None) -> None:

@@ -101,6 +101,23 @@ async def test_two_servers_with_one_uri_are_told_apart_and_read_each(
     assert linked[0].uri == "portico://b/note://1"
 
 
+@ERAS
+async def test_a_server_that_fails_does_not_hide_what_another_one_has(
+    portal_at: PortalAt, serving: Serving, era: Era
+) -> None:
+    async with (
+        serving(Asking(name="broken", breaks="note://of/nobody")) as broken,
+        serving(Asking(name="well")) as url,
+        portal_at(ServerConfig(id="a", url=broken), ServerConfig(id="b", url=url)) as (_, origin),
+        Client(f"{origin}/mcp", mode=era, cache=None) as client,
+    ):
+        first = (await client.read_resource("note://of/somebody")).contents[0]
+        second = (await client.read_resource("note://of/nobody")).contents[0]
+
+    assert getattr(first, "text", None) == "broken has note://of/somebody"
+    assert getattr(second, "text", None) == "well has note://of/nobody"
+
+
 @BOTH
 @ERAS
 async def test_a_resource_that_nobody_has_is_answered_with_the_code_of_the_clients_version(
