@@ -5,6 +5,7 @@ Compiling takes seconds and loading the result a millisecond, so it is compiled 
 
 from __future__ import annotations
 
+import ctypes
 import tempfile
 from pathlib import Path
 
@@ -64,6 +65,9 @@ class GuestModule:
     def __init__(self, engine: wasmtime.Engine, module: wasmtime.Module) -> None:
         self.engine = engine
         self.instance_pre = wasmtime.Linker(engine).instantiate_pre(module)
+        # Of wasmtime's own structures, which live as long as this: an isolate is made by them.
+        self.engine_address = ctypes.cast(engine.ptr(), ctypes.c_void_p).value
+        self.instance_pre_address = ctypes.cast(self.instance_pre.ptr(), ctypes.c_void_p).value
         self.control_address: int | None = None  # the same in every isolate, as is the next; the first one asks
         self.size_at_start = 0
 

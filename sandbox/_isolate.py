@@ -24,14 +24,42 @@ if TYPE_CHECKING:
 TrapKind: TypeAlias = Literal["interrupt", "memory", "stack", "other"]
 
 _ABI_VERSION = 1
-_CONTROL = struct.Struct("<IIq32sIIIIqII")  # struct Control of guest.h
-_INTERRUPT_AT, _CLOCK_AT, _SEED_AT, _INBOX_AT, _OUTBOX_AT = 4, 8, 16, 48, 56
 _RECORD_HEAD = struct.Struct("<IB")  # length, kind
 _CALL, _LOG, _END = b"CLE"
 _WAITING, _ENDED, _INTERRUPTED = 0, 1, 2
 _SEED_BYTES = 32
 
 _KINDS: dict[TrapCode, TrapKind] = {TrapCode.INTERRUPT: "interrupt", TrapCode.STACK_OVERFLOW: "stack"}
+
+
+class _Control(ctypes.LittleEndianStructure):
+    """The control block of guest.h, where it lies in linear memory; only looked at between turns."""
+
+    _fields_ = (
+        ("abi", ctypes.c_uint32),
+        ("interrupt", ctypes.c_uint32),
+        ("clock_us", ctypes.c_int64),
+        ("seed", ctypes.c_uint8 * _SEED_BYTES),
+        ("inbox", ctypes.c_uint32),
+        ("inbox_capacity", ctypes.c_uint32),
+        ("outbox", ctypes.c_uint32),
+        ("outbox_length", ctypes.c_uint32),
+        ("wake_at_us", ctypes.c_int64),
+        ("memory_used", ctypes.c_uint32),
+        ("calls_outstanding", ctypes.c_uint32),
+    )
+    abi: int
+    interrupt: int
+    clock_us: int
+    inbox: int
+    inbox_capacity: int
+    outbox: int
+    outbox_length: int
+    wake_at_us: int
+    memory_used: int
+
+
+_SEED_AT = _Control.seed.offset
 
 
 class IsolateTrap(Exception):  # noqa: N818 - named for what happened
@@ -76,6 +104,7 @@ class Isolate:
             module.size_at_start = self._instance.size()
         self._size_at_start = module.size_at_start
         self._control = self._instance.base + module.control_address
+        self._block = _Control.from_address(self._control)
 
     @property
     def grown_bytes(self) -> int:
@@ -107,7 +136,7 @@ class Isolate:
         """Stop the turn that is going on, at its next check of the flag; may be called by any thread."""
         with self._lock:
             if self._is_open:
-                ctypes.c_uint32.from_address(self._control + _INTERRUPT_AT).value = 1
+                self._block.interrupt = 1
 
     def close(self) -> None:
         """Free the memory. May be called again."""
@@ -120,8 +149,8 @@ class Isolate:
             raise ValueError("the isolate is closed")
 
     def _write_inbox(self, data: bytes) -> None:
-        address, capacity = struct.unpack("<II", ctypes.string_at(self._control + _INBOX_AT, 8))
-        if len(data) >= capacity:
+        address = self._block.inbox
+        if len(data) >= self._block.inbox_capacity:
             try:
                 address = self._instance.call(b"portico_reserve", len(data)) & 0xFFFFFFFF
             except Trapped as trap:
@@ -133,22 +162,21 @@ class Isolate:
         ctypes.memmove(self._instance.base + address, data, len(data))
 
     def _turn(self, name: bytes, first: int, second: int, *, clock_us: int) -> Turn:
-        ctypes.c_int64.from_address(self._control + _CLOCK_AT).value = clock_us
+        control = self._block
+        control.clock_us = clock_us
         try:
             status = self._instance.call(name, first, second)
         except Trapped as trap:
             raise IsolateTrap(_KINDS.get(trap.code, "other") if trap.code else "other", self._logs_so_far()) from trap
-        abi, _, _, _, _, _, outbox, length, wake_at_us, memory_used, _ = _CONTROL.unpack(
-            ctypes.string_at(self._control, _CONTROL.size)
-        )
-        self.memory_used = memory_used
-        if abi != _ABI_VERSION or status not in {_WAITING, _ENDED, _INTERRUPTED}:
+        self.memory_used = control.memory_used
+        if control.abi != _ABI_VERSION or status not in {_WAITING, _ENDED, _INTERRUPTED}:
             raise ProtocolError("an isolate refused its input or is not what it should be")
-        calls, logs, end = self._read_outbox(outbox, length)
+        calls, logs, end = self._read_outbox(control.outbox, control.outbox_length)
         if status == _INTERRUPTED:
             raise IsolateTrap("interrupt", logs)
         if (end is not None) != (status == _ENDED):
             raise ProtocolError("an isolate ended without an end record, or wrote one and did not end")
+        wake_at_us = control.wake_at_us
         return Turn(calls=calls, logs=logs, end=end, wake_at_us=wake_at_us if wake_at_us >= 0 else None)
 
     def _read_outbox(self, address: int, length: int) -> tuple[tuple[bytes, ...], tuple[bytes, ...], bytes | None]:
@@ -176,8 +204,7 @@ class Isolate:
         return tuple(calls), tuple(logs), ends[0] if ends else None
 
     def _logs_so_far(self) -> tuple[bytes, ...]:
-        outbox, length = struct.unpack("<II", ctypes.string_at(self._control + _OUTBOX_AT, 8))
         try:
-            return self._read_outbox(outbox, length)[1]
+            return self._read_outbox(self._block.outbox, self._block.outbox_length)[1]
         except ProtocolError:
             return ()

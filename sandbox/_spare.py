@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sandbox._guest import GuestModule
 
 _MADV_POPULATE_WRITE = 23  # madvise(2), Linux 5.14; an older kernel refuses it, and the pages are mapped when written
-_BRIDGED_PAGES = 4  # one call for pages this near each other costs less than two
+_BRIDGED_PAGES = 2  # one call for pages this near each other costs less than two
 _STOCK = 4  # as many as a burst starts at once in one worker; each is about 300 KiB of memory
 
 
@@ -40,11 +40,7 @@ class ReadyIsolate(Isolate):
         """Have the kernel map pages now: each range is the first one and their number."""
         base = self._instance.base
         for first, count in ranges:
-            _libc.madvise(
-                ctypes.c_void_p(base + first * mmap.PAGESIZE),
-                ctypes.c_size_t(count * mmap.PAGESIZE),
-                ctypes.c_int(_MADV_POPULATE_WRITE),
-            )
+            _madvise(base + first * mmap.PAGESIZE, count * mmap.PAGESIZE, _MADV_POPULATE_WRITE)
 
     def _memory(self) -> memoryview:
         return memoryview(ctypes.string_at(self._instance.base, self._instance.size()))
@@ -96,4 +92,5 @@ def ranges_of(pages: list[int]) -> list[tuple[int, int]]:
     return [(first, last - first + 1) for first, last in zip(starts, ends, strict=True)]
 
 
-_libc = ctypes.CDLL(None)
+_madvise = ctypes.CDLL(None).madvise
+_madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
