@@ -68,7 +68,7 @@ class Asked:
 
     async def open(self) -> socket.socket:
         if self.connection is None:
-            self.process, self.connection = spawn("_worker:main", str(self.module), str(DATA_BYTES))
+            self.process, self.connection = await spawn("_worker:main", str(self.module), str(DATA_BYTES))
             self.reader = FrameReader()
             await read_ready(self.connection)
             self.connection.settimeout(PATIENCE_S)
