@@ -16,7 +16,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
 
 STATE_S: Final = 600.0
 """How long a client may take to come back: a person reads, thinks, and opens another page meanwhile."""
-MAX_STATE_CHARS: Final = 64 * 1024
-"""A longer state cannot be ours, unless an upstream keeps far more in one than it should."""
+MAX_STATE_CHARS: Final = 2**20
+"""An upstream's own state is part of ours, and some keep a whole conversation in it."""
 
 _VERSION: Final = "p1."
 _NONCE_BYTES: Final = 12
@@ -81,7 +80,7 @@ class StateSeal:
             plain = self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], binding.as_bytes())
         except (binascii.Error, InvalidTag, ValueError):
             raise refused_state() from None
-        expires_at, content = orjson.loads(plain)
+        expires_at, content = json.loads(plain)
         if time.monotonic() > expires_at:
             raise refused_state()
         opened: JsonObject = content

@@ -227,6 +227,13 @@ async def test_answers_that_are_no_objects_are_refused_and_the_request_waits_on(
     assert "'colour': 'blue'" in last["content"][0]["text"]
 
 
+@pytest.mark.parametrize("state", ["", "x" * 500_000, "\ud800", "\u202e\n"])
+def test_whatever_an_upstream_keeps_in_its_state_comes_back_to_it(state: str) -> None:
+    seal, binding = StateSeal(), Binding.of({"name": "\ud800"}, user="ada", portal="default", method="tools/call")
+
+    assert seal.open(seal.seal({"upstream": state}, binding), binding) == {"upstream": state}
+
+
 def test_a_state_expires(monkeypatch: pytest.MonkeyPatch) -> None:
     seal, binding = StateSeal(), Binding.of({"name": "a"}, user="ada", portal="default", method="tools/call")
     monkeypatch.setattr("portal.server._sealed_state.STATE_S", -1.0)
