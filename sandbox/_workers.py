@@ -238,10 +238,11 @@ class Workers:
 
     async def _keep_spare(self, post: Post | None) -> None:
         """Keep one worker ready for the next run, which has it for itself."""
-        while self._tasks is not None:
+        tasks = self._tasks  # gone from here when the sandbox closes, while one may be on its way
+        while tasks is not None:
             if post is None:
                 post = await self._start_at_last()
-            self._tasks.start_soon(self._serve_post, post)
+            tasks.start_soon(self._serve_post, post)
             await post.is_taken.wait()
             post = None
 

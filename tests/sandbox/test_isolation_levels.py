@@ -222,6 +222,14 @@ async def test_closing_the_sandbox_ends_the_template_and_its_children(cache_dir:
     assert template not in children_of(os.getpid())
 
 
+async def test_a_sandbox_closes_while_the_next_process_is_on_its_way(cache_dir: Path) -> None:
+    for _ in range(5):
+        async with isolating(cache_dir, "run") as sandbox:
+            outcomes = [await executor(sandbox)("1 + 1") for _ in range(3)]
+
+        assert [value_of(outcome) for outcome in outcomes] == [2, 2, 2]
+
+
 async def test_a_forked_worker_refuses_a_second_run(cache_dir: Path) -> None:
     """Its process ends rather than let a second program see what a first one left."""
     async with isolating(cache_dir, "shared") as sandbox:
