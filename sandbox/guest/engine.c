@@ -87,6 +87,12 @@ bool engine_view_string(JSContext *ctx, JSValueConst string, StringView *view)
     return true;
 }
 
+uint32_t engine_string_length(JSValueConst string)
+{
+    return JS_VALUE_GET_TAG(string) == JS_TAG_STRING_ROPE ? JS_VALUE_GET_STRING_ROPE(string)->len
+                                                          : JS_VALUE_GET_STRING(string)->len;
+}
+
 JSValue engine_collection_items(JSContext *ctx, JSValueConst collection)
 {
     bool is_map = JS_IsMap(collection);

@@ -46,6 +46,7 @@ typedef struct {
     JSValue keep;
 } StringView;
 bool engine_view_string(JSContext *ctx, JSValueConst string, StringView *view);
+uint32_t engine_string_length(JSValueConst string); /* in code units */
 
 /* [key, value, key, value, ...] of a Map, or [value, ...] of a Set. */
 JSValue engine_collection_items(JSContext *ctx, JSValueConst collection);

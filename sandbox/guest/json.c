@@ -111,11 +111,9 @@ static JsonStatus write_items(JSContext *ctx, JsonWriter *w, JSValueConst array)
 
 static JsonStatus write_string(JSContext *ctx, JsonWriter *w, JSValueConst string)
 {
-    int64_t units;
-    if (JS_GetLength(ctx, string, &units) < 0)
-        return JSON_EXCEPTION;
+    uint32_t units = engine_string_length(string);
     if ((uint64_t)units + w->out->length > w->bytes_max) { /* a unit is a byte at least: do not even try */
-        w->bytes = w->out->length + (size_t)units;
+        w->bytes = w->out->length + units;
         return JSON_TOO_LARGE;
     }
     if (json_js_string(ctx, w->out, string, UINT32_MAX))
