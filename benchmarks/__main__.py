@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks._measure import machine
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
-BENCHMARKS = ("isolate", "search", "context", "typegen", "tasks")
+BENCHMARKS = ("isolate", "search", "context", "typegen", "tasks", "portal")
 """Modules of this package in the order of the page; each has a ``run`` that returns a ``Section``."""
 
 
