@@ -1,9 +1,11 @@
 """Writing records beside the work that they are about: noted at once, stored in batches by one task.
 
-What is acknowledged: ``note`` acknowledges nothing, and its record is in the store about ``GATHER_S`` later; a process
-that is killed loses at most that much, and the log line of each record is written before. An orderly stop stores what
-was noted. While the database is away records wait here, ``MAX_WAITING`` of them; beyond that the newest are dropped,
-counted and said in the log.
+What is acknowledged: a record is in the store about ``GATHER_S`` after ``note``, and beside SQLite in a journal when
+``note`` returns, which is before its call is answered; the next start stores what a process left there that was killed.
+On PostgreSQL a process that is killed loses at most ``GATHER_S``. An orderly stop stores what was noted.
+
+While the database is away records wait here, ``MAX_WAITING`` of them; beyond that the newest are dropped, counted and
+said in the log.
 """
 
 from __future__ import annotations
@@ -13,10 +15,12 @@ from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Final
 
 import anyio
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal._errors import StoreError
+from portal.store._record_journal import RecordJournal
+from portal.store._schema import CALLS, RUNS
 from portal.store._text import plain
 
 if TYPE_CHECKING:
@@ -38,6 +42,7 @@ MAX_WAITING: Final = 20_000
 """Some 10 MB: minutes of a busy portal, while the database is restarted."""
 FIRST_RETRY_S: Final = 0.5
 LAST_RETRY_S: Final = 10.0
+TABLES: Final = {table.name: table for table in (CALLS, RUNS)}
 _INT64: Final = 2**63 - 1
 
 
@@ -45,7 +50,10 @@ class RecordWriter:
     """Stores the records that it is given. ``run`` is its task: it ends after ``close``, when everything is stored."""
 
     def __init__(self, database: Database) -> None:
+        path = database.location.path
         self._database = database
+        self._journal = RecordJournal(path) if path is not None else None
+        self._turned_at: int | None = None
         self._waiting: deque[tuple[Table, Row]] = deque()
         self._has_work = anyio.Event()
         self._closing = anyio.Event()
@@ -67,8 +75,24 @@ class RecordWriter:
                 logger.error("records are dropped: %d wait for the store already", MAX_WAITING)
             return
         self._noted += 1
-        self._waiting.append((table, {key: _storable(value) for key, value in row.items()}))
+        stored = {key: _storable(value) for key, value in row.items()}
+        self._waiting.append((table, stored))
+        if self._journal is not None:
+            self._journal.append(table.name, stored)
         self._has_work.set()
+
+    async def open(self) -> None:
+        """Store what processes left that were killed, and begin. Raises ``StoreError``."""
+        if self._journal is None:
+            return
+        for path, left in self._journal.abandoned():
+            rows = [(TABLES[name], row) for name, row in left if name in TABLES]
+            missing = [item for item in rows if not await self._is_stored(*item)]
+            await self._store(missing)
+            path.unlink(missing_ok=True)
+            if missing:
+                logger.info("%d records of a process that was killed were stored", len(missing))
+        self._journal.open()
 
     async def flush(self) -> None:
         """Wait until everything noted before is stored."""
@@ -87,9 +111,12 @@ class RecordWriter:
         retry_s = FIRST_RETRY_S
         while True:
             await self._has_work.wait()
+            if self._journal is not None and self._turned_at is None and self._journal.turn():
+                self._turned_at = self._noted
             batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
             if not batch:
                 if self._closing.is_set():
+                    self._end_journal()
                     return
                 self._has_work = anyio.Event()
                 continue
@@ -127,8 +154,24 @@ class RecordWriter:
             for table, rows in by_table.items():
                 await connection.execute(insert(table), rows)
 
+    async def _is_stored(self, table: Table, row: Row) -> bool:
+        """Whether a record is stored: no two have all of these in common, the time to a microsecond among them."""
+        same = (table.c[name] == row.get(name) for name in ("time", "user", "portal", "run"))
+        async with self._database.reading() as connection:
+            return (await connection.execute(select(table.c.id).where(*same).limit(1))).first() is not None
+
+    def _end_journal(self) -> None:
+        if self._journal is not None:
+            self._journal.settle()
+            self._journal.turn()
+            self._journal.settle()
+            self._journal.close()
+
     def _settle(self, count: int) -> None:
         self._settled += count
+        if self._journal is not None and self._turned_at is not None and self._settled >= self._turned_at:
+            self._journal.settle()
+            self._turned_at = None
         self._progress.set()
         if self._dropped:
             logger.error("%d records were dropped while the store was away; their log lines remain", self._dropped)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from sqlalchemy import delete, select
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from portal._records import CallRecord
     from portal.store._database import Database
     from typegen import JsonObject, JsonValue
+
+
+_RUN_FIELDS: Final = tuple(str(column.name) for column in RUNS.columns if column.name != "id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +56,7 @@ class Records:
 
     def note_run(self, fields: Mapping[str, JsonValue]) -> None:
         """Take the record of one run, an ``engine.RunRecord`` as JSON with ``time``, ``user`` and ``portal``."""
-        self.writer.note(RUNS, {column.name: fields[column.name] for column in RUNS.columns if column.name != "id"})
+        self.writer.note(RUNS, {name: fields[name] for name in _RUN_FIELDS})
 
     async def calls(self, wanted: RecordFilter) -> list[JsonObject]:
         """Return the records of calls, newest first. Raises ``StoreError``."""

@@ -80,6 +80,8 @@ class Store:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._database.close)
             await self.learned.load()
+            if self._may_change:
+                await self.records.writer.open()
             tasks = await stack.enter_async_context(anyio.create_task_group())
             stack.callback(tasks.cancel_scope.cancel)
             tasks.start_soon(self._write)

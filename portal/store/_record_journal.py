@@ -1,0 +1,103 @@
+"""Records on their way to the database, in a file beside it: a process that is killed loses none of them.
+
+A record is in the file when ``append`` returns, which costs some microseconds: it is written but not synchronised, so
+it survives the end of the process and not that of the machine. Two files take turns: while the records of one go to the
+database, new ones go to the other; then the first one is emptied.
+
+Each journal has files of its own and holds a lock on them. Those that nobody holds were left by a process that died.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import secrets
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from typegen import JsonValue
+
+    Row = dict[str, JsonValue]
+
+logger = logging.getLogger("portico.store")
+
+_MODE: Final = 0o600
+
+
+class RecordJournal:
+    """The journal of this process, beside the database at ``path``."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._token = secrets.token_hex(4)
+        self._files: list[int] = []
+        self._sizes = [0, 0]
+        self._current = 0
+        self._is_failing = False
+
+    def open(self) -> None:
+        """Begin a journal. Without one, as on a full disk, records are kept all the same, a moment later."""
+        try:
+            for turn in range(2):
+                file = os.open(self._name(turn), os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, _MODE)
+                self._files.append(file)
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            logger.warning("records are not kept beside the store until they are in it: %s", error.strerror)
+            self.close()
+
+    def close(self) -> None:
+        """End the journal, whose records are all stored."""
+        for turn, file in enumerate(self._files):
+            with contextlib.suppress(OSError):
+                if self._sizes[turn] == 0:
+                    self._name(turn).unlink()
+            os.close(file)
+        self._files.clear()
+
+    def append(self, table: str, row: Mapping[str, JsonValue]) -> None:
+        """Write down one record."""
+        if not self._files:
+            return
+        try:
+            self._sizes[self._current] += os.write(self._files[self._current], orjson.dumps([table, row]) + b"\n")
+        except OSError as error:
+            if not self._is_failing:
+                logger.warning("a record could not be kept beside the store: %s", error.strerror)
+            self._is_failing = True
+        else:
+            self._is_failing = False
+
+    def turn(self) -> bool:
+        """Let the other file take what comes now; return whether that could be, which it can when that is empty."""
+        if not self._files or self._sizes[1 - self._current] or not self._sizes[self._current]:
+            return False
+        self._current = 1 - self._current
+        return True
+
+    def settle(self) -> None:
+        """Empty the file that had its turn before: its records are stored."""
+        if self._files:
+            os.ftruncate(self._files[1 - self._current], 0)
+            self._sizes[1 - self._current] = 0
+
+    def abandoned(self) -> Iterator[tuple[Path, list[tuple[str, Row]]]]:
+        """Yield the files that processes left which died, each with its records; whoever stores them removes it."""
+        for path in sorted(self._path.parent.glob(f"{self._path.name}-records-*")):
+            try:
+                with path.open("rb") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    lines = file.read().split(b"\n")
+                    yield path, [(str(name), row) for name, row in map(orjson.loads, lines[:-1])]
+            except (OSError, ValueError):
+                continue  # held by a process that lives, gone by now, or torn
+
+    def _name(self, turn: int) -> Path:
+        return self._path.with_name(f"{self._path.name}-records-{self._token}-{turn}")

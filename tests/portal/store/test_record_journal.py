@@ -1,0 +1,75 @@
+"""Records of a process that is killed: SECURITY.md, fault 19."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from portal import RetentionConfig
+from portal._store_url import StoreUrl
+from portal.store import RecordFilter, Store
+
+if TYPE_CHECKING:
+    from portal.store import Records
+
+RETENTION = RetentionConfig()
+KILLED = """
+import anyio, os, signal, sys, time
+from pathlib import Path
+from portal._config import RetentionConfig
+from portal._records import CallRecord
+from portal._store_url import StoreUrl
+from portal.store import Store
+
+async def main():
+    async with Store(StoreUrl.file(Path(sys.argv[1])), retention=RetentionConfig()) as store:
+        for number in range(1_000):
+            store.records.note_call(CallRecord(user="u", portal="p", server="s", tool=str(number), status="ok",
+                duration_ms=1.0, request_bytes=2, response_bytes=3))
+            if number == 600:
+                await store.records.writer.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+anyio.run(main)
+"""
+
+
+async def stored(records: Records) -> list[str]:
+    found = await records.calls(RecordFilter(limit=10_000))
+    return sorted((str(each["tool"]) for each in found), key=int)
+
+
+async def test_what_was_noted_is_stored_once_at_the_next_start_of_a_process_that_was_killed(tmp_path: Path) -> None:
+    file = tmp_path / "portico.db"
+    root = str(Path(__file__).parents[3])
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(file)], check=False, timeout=60, env={"PYTHONPATH": root})
+    found = []
+    for _ in range(2):
+        async with Store(StoreUrl.file(file), retention=RETENTION) as store:
+            found.append(await stored(store.records))
+
+    assert ended.returncode == -signal.SIGKILL
+    assert found == [[str(number) for number in range(1_000)]] * 2
+    assert [path.name for path in tmp_path.glob("*-records-*")] == []
+
+
+async def test_a_line_that_was_torn_costs_its_own_record_only_and_a_journal_in_use_is_left_alone(
+    tmp_path: Path,
+) -> None:
+    location = StoreUrl.file(tmp_path / "portico.db")
+    async with Store(location, retention=RETENTION) as store:
+        row = (
+            b'["calls",{"time":1.5,"user":"u","portal":"p","server":"s","tool":"7","status":"ok","duration_ms":1.0,'
+            b'"request_bytes":1,"response_bytes":1,"run":null,"code":null}]\n'
+        )
+        (tmp_path / "portico.db-records-dead-0").write_bytes(row + row[:40])
+        async with Store(location, retention=RETENTION) as other:
+            found = await stored(other.records)
+            in_use = len(list(tmp_path.glob("*-records-*")))
+        assert store.records.writer.waiting == 0
+
+    assert found == ["7"]
+    assert in_use == 4
