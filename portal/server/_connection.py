@@ -102,11 +102,20 @@ class Connection:
         elif len(self._running) >= MAX_RUNNING:
             await self._refuse(request_id, INVALID_REQUEST, f"At most {MAX_RUNNING} requests run at once")
         else:
+            try:
+                request = self._request(method, params)  # here and now: what came before decides, not what comes after
+            except RpcError as error:
+                await self._send(error_message(request_id, error))
+                return
             scope = self._running[request_id] = anyio.CancelScope()
             if method == "initialize":
-                await self._serve(request_id, method, params, scope)  # what follows depends on its answer
+                await self._serve(request_id, method, params, request, scope)  # what follows depends on its answer
             else:
-                self._tasks.start_soon(self._serve, request_id, method, params, scope)
+                self._tasks.start_soon(self._serve, request_id, method, params, request, scope)
+
+    async def refuse(self, error: RpcError) -> None:
+        """Answer what is no message."""
+        await self._send(error_message(None, error))
 
     def close(self) -> None:
         """Cancel what runs for the client and tell it no more."""
@@ -123,24 +132,22 @@ class Connection:
             if scope is not None:
                 scope.cancel()
 
-    async def _serve(self, request_id: RequestId, method: str, params: JsonObject, scope: anyio.CancelScope) -> None:
+    async def _serve(
+        self, request_id: RequestId, method: str, params: JsonObject, request: ClientRequest, scope: anyio.CancelScope
+    ) -> None:
         # A request that is cancelled is not answered, in either era.
         try:
             with scope:
                 try:
-                    text = await self._answer(request_id, method, params)
+                    text = await self._answer(request_id, method, params, request)
                 except RpcError as error:
                     text = encode(error_message(request_id, error))
                 await self._send_text(text)
         finally:
             self._running.pop(request_id, None)
 
-    async def _answer(self, request_id: RequestId, method: str, params: JsonObject) -> bytes:
-        meta = params.get("_meta")
-        meta = meta if isinstance(meta, dict) else {}
-        is_modern = VERSION_KEY in meta and self._version in {None, MODERN_VERSION}
-        request = self._modern(meta) if is_modern else self._with_handshake(method, params, meta)
-        if is_modern and method == LISTEN:
+    async def _answer(self, request_id: RequestId, method: str, params: JsonObject, request: ClientRequest) -> bytes:
+        if request.is_modern and method == LISTEN:
             return await self._listen(Wishes.of(request_id, params), request.caller)
         answered = await answer(self._portal, request_id, method, params, request)
         if answered.code is not None:
@@ -151,6 +158,14 @@ class Connection:
         if method == "logging/setLevel" and isinstance(level, str):
             self._log_level = level
         return answered.text
+
+    def _request(self, method: str, params: JsonObject) -> ClientRequest:
+        """Read who asks, in which era. Raises ``RpcError``."""
+        meta = params.get("_meta")
+        meta = meta if isinstance(meta, dict) else {}
+        if VERSION_KEY in meta and self._version in {None, MODERN_VERSION}:
+            return self._modern(meta)
+        return self._with_handshake(method, params, meta)
 
     def _modern(self, meta: JsonObject) -> ClientRequest:
         """Read who asks. Raises ``RpcError``."""

@@ -13,7 +13,7 @@ import anyio.lowlevel
 from portal.server._connection import Connection
 from portal.server._http_messages import MAX_BODY_BYTES
 from portal.server._server import LOCAL_USER
-from portal.wire import RpcError, decode, encode, error_message
+from portal.wire import RpcError, decode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -49,7 +49,7 @@ async def serve_client(
                 try:
                     message = decode(line)
                 except RpcError as error:
-                    await write(encode(error_message(None, error)))
+                    await connection.refuse(error)
                 else:
                     await connection.take(message)
             await connection.finish(FINISH_S)
