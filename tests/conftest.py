@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Know the mark of the numbered faults, whose tests are of two folders."""
+    config.addinivalue_line("markers", "fault(number): the test of one numbered fault")
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """Run asynchronous tests on asyncio, the only loop that uvicorn and the portal run on."""

@@ -204,12 +204,12 @@ class Upstream:
             async with self.lane.place():
                 if conversation is not None:
                     conversation = _OffLane(conversation, self.lane)
-                return await self._send_twice_at_most(method, params, conversation, headers, is_idempotent)
+                return await self._send_again_at_need(method, params, conversation, headers, is_idempotent)
         finally:
             self._in_flight -= 1
             self.last_used = time.monotonic()
 
-    async def _send_twice_at_most(
+    async def _send_again_at_need(
         self,
         method: str,
         params: JsonObject,
@@ -218,7 +218,8 @@ class Upstream:
         is_idempotent: bool,
     ) -> JsonObject:
         owner = self._owner
-        for is_last in (False, True):
+        was_lost = was_repeated = False  # each at most once, but both: a server that restarts does both to a call
+        while True:
             if self.lane.is_paused:
                 await self.lane.open_again()
             session = await owner.live_session()
@@ -230,16 +231,20 @@ class Upstream:
                 )
             except SessionLost:
                 owner.forget(session)
+                if was_lost:
+                    message = f"{self.config.id} keeps losing its session"
+                    raise UpstreamUnavailable(message, upstream=self.config.id) from None
+                was_lost = True
             except UpstreamFailure as failure:
                 self._judge(session, failure, began_at)
-                if is_last or not _may_repeat(failure, is_idempotent=is_idempotent):
+                if was_repeated or not _may_repeat(failure, is_idempotent=is_idempotent):
                     raise
+                was_repeated = True
             else:
                 owner.heard()
                 return result
             finally:
                 owner.end(session)
-        raise UpstreamUnavailable(f"{self.config.id} keeps losing its session", upstream=self.config.id)
 
     def _judge(self, session: UpstreamSession, failure: UpstreamFailure, began_at: float) -> None:
         """Draw the conclusions from a request that failed: for the lane, the breaker and the session."""

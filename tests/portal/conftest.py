@@ -154,8 +154,14 @@ class _QuietServer(uvicorn.Server):
 async def _http_server(app: ASGIApp, *, port: int = 0) -> AsyncIterator[int]:
     with socket.create_server(("127.0.0.1", port)) as listener:
         server = _QuietServer(uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=1))
+        ended = anyio.Event()
+
+        async def serve() -> None:
+            await server.serve([listener])
+            ended.set()
+
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(server.serve, [listener])
+            tasks.start_soon(serve)
             with anyio.fail_after(PATIENCE_S):
                 await server.accepting.wait()
             try:
@@ -163,6 +169,9 @@ async def _http_server(app: ASGIApp, *, port: int = 0) -> AsyncIterator[int]:
             finally:
                 server.should_exit = True
                 server.force_exit = True
+                # Cancelled, it would leave its socket's number with the loop, to the surprise of the next test's.
+                with anyio.move_on_after(PATIENCE_S, shield=True):
+                    await ended.wait()
 
 
 @asynccontextmanager
