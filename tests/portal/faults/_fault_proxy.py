@@ -40,12 +40,16 @@ class Fault:
 
 @dataclass(slots=True)
 class FaultProxy:
-    """The proxy: ``fault`` counts from the moment on in which it is set; ``connections`` counts all there were."""
+    """The proxy: ``fault`` counts from the moment on in which it is set; ``connections`` counts all there were.
+
+    While it ``is_down``, connections are reset as soon as they are made.
+    """
 
     port: int
     target_port: int
     path: str
     fault: Fault = field(default_factory=Fault)
+    is_down: bool = False
     connections: int = 0
     open: dict[SocketStream, anyio.CancelScope] = field(default_factory=dict)
 
@@ -61,6 +65,9 @@ class FaultProxy:
     async def _serve(self, client: SocketStream) -> None:
         self.connections += 1
         async with client:
+            if self.is_down:
+                _reset(client)
+                return
             try:
                 with anyio.CancelScope() as scope:
                     self.open[client] = scope
