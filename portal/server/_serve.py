@@ -98,8 +98,7 @@ class _Server(uvicorn.Server):
         """Take the signals while serving. Unlike uvicorn's, this does not raise them again afterwards.
 
         That would end the process before the portal has closed its upstreams. Nor is the handler uvicorn's method:
-        sse-starlette, which the SDK's transport uses, watches that one and cuts every event stream off at once, the
-        answers of calls in flight among them. ``on_stop`` ends those streams that would not end by themselves.
+        sse-starlette, which a server of this process may use, watches that one and cuts event streams off at once.
         """
 
         def stop(number: int, _: FrameType | None) -> None:
