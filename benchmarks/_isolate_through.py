@@ -115,7 +115,7 @@ class Through:
     async def waiting_pss_bytes(self, count: int) -> int:
         """Return what each of ``count`` programs that wait on a host call adds to the memory of its worker."""
         (pid,) = self.pids()
-        before = _pss_bytes(pid)
+        before = used = _pss_bytes(pid)
         waiting = 0
         all_wait, go_on = anyio.Event(), anyio.Event()
 
