@@ -33,13 +33,18 @@ check: dev ## Lint, check types, and run the unit tests (under two minutes)
 	$(NODE_HOME)/bin/node node_modules/pyright/index.js --pythonpath $(BIN)/python
 	$(MAKE) --no-print-directory unit
 
-# Tests that start programs again and again (command lines, clients, servers, compilers) take minutes: `make test` runs them.
-SLOW := tests/acceptance tests/documentation tests/portal/cli tests/typegen/test_catalogues.py tests/typegen/test_real_servers.py
+# Tests that start programs again and again (command lines, clients, servers, compilers), that run hostile programs and
+# hurt servers, or that play whole conversations between every two eras, take minutes: `make test` runs them.
+SLOW := tests/acceptance tests/documentation tests/portal/cli tests/portal/clients tests/portal/faults tests/portal/passing \
+  tests/portal/context/test_targets.py tests/portal/test_hostile_users.py tests/portal/test_serve.py \
+  tests/portal/upstream/test_processes.py tests/sandbox/fuzz tests/sandbox/probes tests/sandbox/test_admission.py \
+  tests/sandbox/test_isolation_levels.py tests/sandbox/test_worker_loss.py tests/typegen/test_catalogues.py \
+  tests/typegen/test_hostile.py tests/typegen/test_real_servers.py
 
-unit: dev ## Run the tests of each package that start no program but the workers
+unit: dev ## Run the tests of each package that are quick
 	$(BIN)/python -m pytest -q -n auto --dist loadfile tests $(SLOW:%=--ignore=%)
 
-acceptance: dev sqlite-server ## Run the tests that start real programs: command lines, clients, servers, compilers
+acceptance: dev sqlite-server ## Run the tests that take minutes: real programs, clients and servers, and hostile ones
 	$(BIN)/python -m pytest -q -n auto --dist loadfile $(SLOW)
 
 bench: dev sqlite-server ## Measure what the documentation claims, and write benchmarks/RESULTS.md
