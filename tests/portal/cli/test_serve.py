@@ -114,7 +114,7 @@ def read(page: int) -> str:
 
     with serving("--config", str(tmp_path / "portico.yaml")) as process:
         assert process.stderr is not None
-        warning = next(text for text in process.stderr if "WARNING" in text)
+        warning = next(text for text in process.stderr if "WARNING portico.portal" in text)
 
     assert "portal default: a client that lists its 4 tools spends about 1" in warning
     assert "code mode costs about" in warning

@@ -153,7 +153,7 @@ def test_migrate_makes_the_store_and_then_has_nothing_to_do(config: Path, portic
     made = portico("migrate", "--config", str(config))
     again = json.loads(portico("migrate", "--config", str(config), "--json").out)
 
-    assert made.out == f"Made the store {path} with schema 0001.\n"
+    assert made.out == f"Made the store {path} with schema 0002.\n"
     assert again == {"store": str(path), "before": "0001", "after": "0001", "backup": None}
 
 
