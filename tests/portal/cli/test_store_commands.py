@@ -154,7 +154,7 @@ def test_migrate_makes_the_store_and_then_has_nothing_to_do(config: Path, portic
     again = json.loads(portico("migrate", "--config", str(config), "--json").out)
 
     assert made.out == f"Made the store {path} with schema 0002.\n"
-    assert again == {"store": str(path), "before": "0001", "after": "0001", "backup": None}
+    assert again == {"store": str(path), "before": "0002", "after": "0002", "backup": None}
 
 
 def test_a_store_of_a_newer_version_is_refused_with_2(recorded: Path, portico: Portico) -> None:
