@@ -151,9 +151,11 @@ class _QuietServer(uvicorn.Server):
 
 
 @asynccontextmanager
-async def _http_server(app: ASGIApp, *, port: int = 0) -> AsyncIterator[int]:
+async def _http_server(app: ASGIApp, *, port: int = 0, http: Any = "auto") -> AsyncIterator[int]:
     with socket.create_server(("127.0.0.1", port)) as listener:
-        server = _QuietServer(uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=1))
+        server = _QuietServer(
+            uvicorn.Config(app, http=http, lifespan="off", log_config=None, timeout_graceful_shutdown=1)
+        )
         ended = anyio.Event()
 
         async def serve() -> None:
@@ -241,7 +243,7 @@ def serving_sse() -> Serving:
 
 @pytest.fixture
 def http_server() -> HttpServer:
-    """Serve any ASGI application on a free port; gives the port."""
+    """Serve any ASGI application on a free port, over uvicorn's protocol ``http`` if given; gives the port."""
     return _http_server
 
 

@@ -19,7 +19,7 @@ JSON = dict[str, Any]
 TOOL: JSON = {
     "name": "echo",
     "description": "Say which server this is.",
-    "inputSchema": {"type": "object", "properties": {"text": {"type": "string"}}},
+    "inputSchema": {"type": "object", "properties": {"text": {"type": "string"}, "size": {"type": "integer"}}},
     "annotations": {"readOnlyHint": True},
 }
 OF_LISTS: JSON = {"ttlMs": 0, "cacheScope": "private"}
@@ -56,7 +56,8 @@ class TinyServers:
                 answer["result"] = {"tools": [TOOL], **OF_LISTS}
             case "tools/call":
                 await self._call()
-                text = f"{number}: {request['params'].get('arguments', {}).get('text', '')}"
+                arguments = request["params"].get("arguments", {})
+                text = f"{number}: {arguments.get('text', '')}{'x' * arguments.get('size', 0)}"
                 answer["result"] = {"content": [{"type": "text", "text": text}]}
             case _:
                 answer["error"] = {"code": -32601, "message": "Method not found"}
