@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import signal
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import anyio
 import typer
@@ -16,6 +16,9 @@ from portal.cli._failures import UsageError
 from portal.cli._options import ConfigPath, Debug, McpConfigPath, PortalId, check_portal
 from portal.cli._output import start_logging
 from portal.server import BadQuery, view_of
+
+if TYPE_CHECKING:
+    from portal._config import CodeMode
 
 _OPTION: Final = re.compile(r"\??\b(codemode|optimize_context|access)\b(=?)")
 
@@ -45,7 +48,7 @@ def stdio(
     check_portal(settings, portal)
     start_logging(is_debug=debug, level=logging.WARNING)
     asked = {"codemode": codemode, "optimize_context": optimize_context, "access": access}
-    policy = next(each.code_mode for each in settings.portals if each.id == portal)
+    policy: CodeMode = next(each.code_mode for each in settings.portals if each.id == portal)
     try:
         view = view_of([(name, value) for name, value in asked.items() if value is not None], policy)
     except BadQuery as mistake:
