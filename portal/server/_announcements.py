@@ -126,7 +126,7 @@ class Announcements:
             self._on_remove(listener)
 
     def listeners_of(self, caller: Caller) -> list[Listener]:
-        """Return the listeners of a caller's own client session; of all his, where there are no sessions."""
+        """Return the listeners of a caller's own client session; of all of the user's, where there are no sessions."""
         return [
             listener
             for listener in self._listeners
@@ -143,7 +143,7 @@ class Announcements:
         self._woken.set()
 
     def switched(self, user: str) -> None:
-        """Tell the clients of a user at once that he sees other servers now, in every mode."""
+        """Tell the clients of a user at once that other servers are seen now, in every mode."""
         for listener in self._listeners:
             if listener.caller.user == user:
                 self._single.update(
@@ -152,7 +152,7 @@ class Announcements:
         self._woken.set()
 
     def expect(self, server_id: str, elicitation_id: str, caller: Caller) -> None:
-        """Remember whom a server has sent to a page on a session that he shares, to tell him when that is done."""
+        """Remember whom a server has sent to a page on a shared session, to tell that user when it is done."""
         self._expected[server_id, elicitation_id] = caller
         while len(self._expected) > MAX_EXPECTED:
             del self._expected[next(iter(self._expected))]

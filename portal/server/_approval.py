@@ -1,4 +1,4 @@
-"""Tools that may be called only with the user's word: what he is shown, what he may answer, and where nobody can ask.
+"""Tools that may be called only with the user's word: what is shown, what may be answered, and where nobody can ask.
 
 In code mode one tool, ``code``, is allowed once and for all, and with it the client's own question before each call is
 gone. So the portal asks, and shows the exact arguments.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typegen import JsonObject, JsonValue
 
 SHOWN_CHARS: Final = 4_000
-"""Of the arguments; a person reads no more before he answers, and clients show dialogs of about a screen."""
+"""Of the arguments; a person reads no more before answering, and clients show dialogs of about a screen."""
 TEXT_CHARS: Final = 400
 ITEMS: Final = 20
 
@@ -36,7 +36,7 @@ async def approve(
     portal_id: str,
     in_program: bool,
 ) -> None:
-    """Ask the user whether this call may be made, and return when he says yes. Raises ``CallDenied``."""
+    """Ask the user whether this call may be made, and return when the answer is yes. Raises ``CallDenied``."""
     question: JsonObject = {
         "message": _message(entry, arguments, in_program=in_program),
         "requestedSchema": _YES,
@@ -46,7 +46,7 @@ async def approve(
         answer = await conversation.ask("elicitation/create", question)
     except (ClientCannot, RpcError) as refusal:
         message = (
-            f"{tool} was not called: it needs the user's word, and he cannot be asked ({refusal}). An administrator "
+            f"{tool} was not called: it needs the user's word, and the user cannot be asked ({refusal}). An administrator "
             f"allows it without asking in Portico's configuration: {allowing_line(entry, portal_id=portal_id)}"
         )
         raise CallDenied(message, server=entry.server_id, tool=entry.name, reason="cannot_ask") from refusal

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 class PortalInvoker:
     """Makes the calls of one caller of one portal. An ``engine.Invoker`` for the calls of one ``program``.
 
-    ``listing`` says of a tool whether the user has to be asked; ``allowed`` are identifiers of those for which he has
-    given his word. ``shows_pages`` is for clients that are asked to show a page instead of being told by an error that
+    ``listing`` says of a tool whether the user has to be asked; ``allowed`` are identifiers of those that are
+    allowed already. ``shows_pages`` is for clients that are asked to show a page instead of being told by an error that
     one has to be visited.
     """
 

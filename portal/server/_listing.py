@@ -163,7 +163,7 @@ class Listing:
 
     @cached_property
     def remarks(self) -> tuple[str, ...]:
-        """What the operator should know of his rules, in sentences."""
+        """What the operator should know of the rules, in sentences."""
         portal_id = self._whole.portal_id
         idle = [f"portal {portal_id}, {remark}" for server in self._servers.values() for remark in server.remarks]
         return (*idle, *(f"portal {portal_id}, {remark}" for remark in self._prefixed()))

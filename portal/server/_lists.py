@@ -100,7 +100,7 @@ class Lists:
         return self._listings[key]
 
     def _tell(self, remarks: Iterable[str]) -> None:
-        """Log what the operator should know of his rules, each remark once."""
+        """Log what the operator should know of the rules, each remark once."""
         for remark in remarks:
             if remark not in self._told:
                 self._told.add(remark)

@@ -92,7 +92,7 @@ async def _ask(question: JsonObject, conversation: Conversation, *, server_id: s
 
 
 async def _visited(refusal: UpstreamRefused, conversation: Conversation) -> bool:
-    """Ask the user to visit the pages that an upstream wants visited first; return whether he agreed to all."""
+    """Ask the user to visit the pages that an upstream wants visited first; return whether all were agreed to."""
     pages = _pages(refusal)
     if not pages:
         return False

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientRequest:
-    """Who asks, what he sees of the portal, and how he can be asked and told things meanwhile.
+    """Who asks, what is seen of the portal, and how the client can be asked and told things meanwhile.
 
     ``protocol_version`` is that of the session, or of this request where there are no sessions; ``meta`` is the
     ``_meta`` of its params.

@@ -137,7 +137,7 @@ class ServedPortal:
         """Answer one request; the result goes on the wire as it is.
 
         Takes every request of MCP but those of a transport's own life (``subscriptions/listen``, whose answer is a
-        stream). Raises ``RpcError`` for the client; any other exception is a mistake of ours, to be hidden from him.
+        stream). Raises ``RpcError`` for the client; any other exception is a mistake of ours, to be hidden.
         """
         wrong_era = HANDSHAKE_METHODS if request.is_modern else MODERN_METHODS
         handler = self._handlers.get(method)

@@ -38,10 +38,10 @@ QUIET_S: Final = 0.05
 """A round is answered when no question was added for so long: those of one ``Promise.all`` come together."""
 LONGEST_QUIET_S: Final = 0.5
 MAX_PER_USER: Final = 16
-"""Half of the programs that a user may have under way at once: questions that he forgot stop no new program."""
+"""Half of the programs that a user may have under way at once: forgotten questions stop no new program."""
 MAX_IN_ALL: Final = 1024
 MAX_BYTES_PER_USER: Final = 16 * 2**20
-"""The params of one user's waiting requests; beyond either limit his oldest ones are given up."""
+"""The params of one user's waiting requests; beyond either limit the oldest ones are given up."""
 
 
 @dataclass(slots=True)

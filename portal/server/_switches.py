@@ -1,6 +1,6 @@
 """Which servers of a portal a user has switched off for himself: fewer tools to choose from, nothing more.
 
-It is a preference and no protection: a server that is off for a user stays allowed to him.
+It is a preference and no protection: a server that is off for a user stays allowed.
 """
 
 from __future__ import annotations

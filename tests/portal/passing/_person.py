@@ -23,7 +23,7 @@ ERAS = pytest.mark.parametrize("era", ["legacy", "auto"], ids=["old-client", "ne
 
 @dataclass
 class Person:
-    """What somebody answers at his client, and what he was asked and told."""
+    """What somebody answers at a client, and what was asked and told."""
 
     action: Literal["accept", "decline", "cancel"] = "accept"
     asked: list[Any] = field(default_factory=list)

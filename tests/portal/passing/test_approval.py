@@ -1,4 +1,4 @@
-"""Tools that need the user's word: he is asked with the exact arguments, by every client that can ask him."""
+"""Tools that need the user's word: asked with the exact arguments, by every client that can ask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Probe 54, its second half: an approval counts once, for the one who was asked and the call that he was shown."""
+"""Probe 54, its second half: an approval counts once, for the one who was asked and the call that was shown."""
 
 from __future__ import annotations
 
