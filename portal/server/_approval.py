@@ -45,9 +45,10 @@ async def approve(
     try:
         answer = await conversation.ask("elicitation/create", question)
     except (ClientCannot, RpcError) as refusal:
+        line = allowing_line(entry, portal_id=portal_id)
         message = (
             f"{tool} was not called: it needs the user's word, and the user cannot be asked ({refusal}). "
-            f"An administrator allows it without asking in Portico's configuration: {allowing_line(entry, portal_id=portal_id)}"
+            f"An administrator allows it without asking in Portico's configuration: {line}"
         )
         raise CallDenied(message, server=entry.server_id, tool=entry.name, reason="cannot_ask") from refusal
     if answer.get("action") != "accept":
