@@ -6,6 +6,8 @@ does not end, and does not learn whether what it sent is read.
 
 from __future__ import annotations
 
+import socket
+import struct
 from typing import TYPE_CHECKING, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -76,13 +78,21 @@ class BoundedProtocol(HttpToolsProtocol):
         """Give the client time to read what waits for it."""
         super().pause_writing()
         if self._reader_timer is None:
-            self._reader_timer = self.loop.call_later(SLOW_READER_S, self.transport.abort)
+            self._reader_timer = self.loop.call_later(SLOW_READER_S, self._reset)
 
     def resume_writing(self) -> None:
         """Take it that the client reads."""
         super().resume_writing()
         _stop(self._reader_timer)
         self._reader_timer = None
+
+    def _reset(self) -> None:
+        """End the connection at once: closed, the system would go on sending the MBs that it holds at the slow pace."""
+        number = self.transport.get_extra_info("socket").fileno()
+        # Of a duplicate: uvloop's own sockets take no options. Lingering for no time makes close() send RST.
+        with socket.fromfd(number, socket.AF_INET, socket.SOCK_STREAM) as duplicate:
+            duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the timers."""
