@@ -10,6 +10,7 @@ import anyio
 from benchmarks._isolate_inside import SIZES, Inside
 from benchmarks._isolate_peers import PEERS, Absent, measure, measure_kernels
 from benchmarks._isolate_through import Through, first_runs, serve_starts
+from benchmarks._isolation_levels import isolation_levels
 from benchmarks._measure import HEAD, Row
 from benchmarks._section import Section
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _SAMPLES = 2_000
+_LEVEL_SAMPLES = 300
 _FASTEST = "one host call, through the worker"
 _METHOD = """\
 A sample makes an isolate, runs a program in it with one awaited host call, and throws it away; one after the other, so
@@ -29,6 +31,7 @@ that their documentation has for this, each in its own process, after one anothe
 def run() -> Section:
     """Measure ours, then each peer, then the kernels."""
     ours = anyio.run(_ours, backend_options={"use_uvloop": True})
+    levels = anyio.run(lambda: isolation_levels(count=_LEVEL_SAMPLES), backend_options={"use_uvloop": True})
     inside = Inside()
     spares = [inside.run_with_spare(_SAMPLES), inside.run_without_spare(_SAMPLES)]
     trips = [inside.round_trip(name, 1_000 if name != "1 MB" else 200) for name in SIZES]
@@ -47,6 +50,11 @@ def run() -> Section:
         *(row.as_markdown() for row in (*trips, *ours.trips, *starts)),
         "",
         *ours.remarks,
+        "",
+        "The same program at each level of isolation:",
+        "",
+        HEAD,
+        *(row.as_markdown() for row in levels),
         "",
         *_kernel_table(inside.kernels()),
     ]
