@@ -187,7 +187,14 @@ class Announcements:
     def _take(self) -> list[tuple[Listener, str, JsonObject]]:
         """Return what is to be told now, each client once of each kind of list."""
         now = anyio.current_time()
-        due = [key for key, at in self._due.items() if at <= now]
+        due = []
+        if any(at <= now for at in self._due.values()):
+            # What would be told in a moment, and need not wait any longer for its own sake, is told with it.
+            due = [
+                key
+                for key, at in self._due.items()
+                if at <= now + TOGETHER_S and self._told.get(key, -math.inf) + AGAIN_S <= now
+            ]
         for key in due:
             del self._due[key]
             self._told[key] = now if key in self._told else -math.inf
