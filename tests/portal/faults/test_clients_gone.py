@@ -136,6 +136,7 @@ async def test_a_cancellation_ends_the_own_running_request_and_nothing_else(in_s
 
     offering.scripted.answers["tools/call"] = hold
     answers: dict[str, httpx2.Response] = {}
+    statuses: list[int] = []
 
     def cancelled(request_id: object) -> dict[str, object]:
         return {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": request_id}}
@@ -151,7 +152,7 @@ async def test_a_cancellation_ends_the_own_running_request_and_nothing_else(in_s
             tasks.start_soon(lambda: call("stays"))
             tasks.start_soon(lambda: call("goes", wait=True))
             await until(lambda: len(entered) == 2)
-            statuses = [
+            statuses += [
                 (await client.post(cancelled(request_id))).status_code
                 for client, request_id in [(other, "stays"), (other, "goes"), (mine, "unknown"), (mine, None)]
             ]
