@@ -12,13 +12,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-import orjson
-from mcp_types import INVALID_REQUEST
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from portal.server._endpoint import USER_KEY
 from portal.server._server import LOCAL_USER
+from portal.wire import INVALID_REQUEST, RpcError, encode, error_message
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -105,8 +104,8 @@ class TokenGate:
 
 def refusal(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
     """An HTTP error whose body is a JSON-RPC error without an id, which MCP clients show."""
-    body = {"jsonrpc": "2.0", "id": None, "error": {"code": INVALID_REQUEST, "message": message}}
-    return Response(orjson.dumps(body), status, headers, media_type="application/json")
+    body = error_message(None, RpcError(INVALID_REQUEST, message))
+    return Response(encode(body), status, headers, media_type="application/json")
 
 
 @lru_cache(maxsize=1024)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from portal.server._tool_results import error_result, text_result
-from portal.upstream import read_tools
+from portal.upstream import UpstreamTool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from portal._config import PortalConfig
     from portal.server._switches import Switches
-    from portal.upstream import Caller, Fleet, ServerStatus, UpstreamTool
+    from portal.upstream import Caller, Fleet, ServerStatus
     from typegen import JsonObject, JsonValue
 
 OWN_SERVER_ID: Final = "portal"
@@ -50,9 +50,7 @@ _TOGGLE_ONE: Final[JsonObject] = {
     "annotations": {"destructiveHint": False, "idempotentHint": True, "openWorldHint": False},
 }
 
-OWN_TOOLS: Final[tuple[UpstreamTool, ...]] = read_tools(
-    [_LIST_SERVERS, _TOGGLE_SERVERS, _TOGGLE_ONE], upstream=OWN_SERVER_ID
-)
+OWN_TOOLS: Final = tuple(UpstreamTool.own(each) for each in (_LIST_SERVERS, _TOGGLE_SERVERS, _TOGGLE_ONE))
 
 
 class OwnTools:

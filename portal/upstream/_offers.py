@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 import anyio.lowlevel
 import anyio.to_thread
 import orjson
-from mcp_types.methods import serialize_server_result
-from mcp_types.version import LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION
-from pydantic import ValidationError
 
 from portal.upstream._tool import add_tools
+from portal.upstream._validity import is_valid_item, load_models
+from portal.wire import LATEST_HANDSHAKE_VERSION, MODERN_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -60,8 +59,6 @@ _CHANGES: Final[Mapping[Kind, Change]] = {
     "resources": "resources",
     "templates": "resources",
 }
-# What a 2026-07-28 list result must carry beside its items.
-_MODERN_LIST: Final[JsonObject] = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +127,8 @@ class Offers:
         digest = await anyio.to_thread.run_sync(_digest, listed) if len(listed) > SLICE else _digest(listed)
         if self._digests.get(kind) == digest:
             return self
+        if listed:
+            await load_models()
         steps = self._reading(kind, listed, digest, upstream=upstream)
         while True:
             try:
@@ -196,13 +195,10 @@ def _add(into: dict[str, JsonObject], kind: Kind, definitions: Sequence[JsonValu
 
 
 def _is_valid(kind: Kind, definition: JsonObject) -> bool:
-    result: JsonObject = {ANSWER_FIELDS[kind]: [definition], **_MODERN_LIST}
-    try:
-        for version in (LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION):
-            serialize_server_result(METHODS[kind], version, result)
-    except ValidationError:
-        return False
-    return True
+    return all(
+        is_valid_item(definition, method=METHODS[kind], field=ANSWER_FIELDS[kind], version=version)
+        for version in (LATEST_HANDSHAKE_VERSION, MODERN_VERSION)
+    )
 
 
 def _digest(listed: Sequence[JsonValue]) -> str:

@@ -11,11 +11,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from mcp_types.methods import serialize_server_result
-from mcp_types.version import LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION
-from pydantic import ValidationError
-
-from portal.wire import mirrored_params
+from portal.upstream._validity import is_valid_item
+from portal.wire import LATEST_HANDSHAKE_VERSION, MODERN_VERSION, mirrored_params
 from typegen import Tool
 
 if TYPE_CHECKING:
@@ -28,9 +25,6 @@ logger = logging.getLogger("portico.upstream")
 
 MAX_NAME_CHARS: Final = 256
 """Twice what MCP 2025-11-25 asks servers to keep to (server/tools, Tool Names); a longer name is noise or an attack."""
-
-# What a 2026-07-28 list result must carry beside its tools.
-_MODERN_LIST: Final[dict[str, JsonValue]] = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
 
 _NO_TOOLS: Final[Mapping[str, UpstreamTool]] = MappingProxyType({})
 
@@ -49,6 +43,15 @@ class UpstreamTool:
     handshake: JsonObject | None
     modern: JsonObject | None
     mirrored: tuple[MirroredParam, ...]
+
+    @classmethod
+    def own(cls, definition: JsonObject) -> UpstreamTool:
+        """Make a tool of the portal itself, with ``name`` and ``inputSchema``, which tests check and nobody else."""
+        name, schema = definition["name"], definition["inputSchema"]
+        if not isinstance(name, str) or not isinstance(schema, dict):
+            raise TypeError("a tool has a name and an input schema")
+        tool = _for_engine(name, schema, definition)
+        return cls(tool=tool, definition=definition, handshake=definition, modern=definition, mirrored=())
 
     @property
     def name(self) -> str:
@@ -108,7 +111,7 @@ def _read(definition: JsonValue) -> UpstreamTool:
     if not isinstance(schema, dict):
         raise InvalidTool("it has no inputSchema")
     handshake, mirrored = _for_handshake(definition), _mirrored(schema)
-    modern = definition if mirrored is not None and _is_valid_modern(definition) else None
+    modern = definition if mirrored is not None and _is_valid(definition, MODERN_VERSION) else None
     if handshake is None and modern is None:
         raise InvalidTool("its definition fits no version of the protocol")
     return UpstreamTool(
@@ -122,11 +125,11 @@ def _read(definition: JsonValue) -> UpstreamTool:
 
 def _for_handshake(definition: JsonObject) -> JsonObject | None:
     """Return the definition for the versions up to 2025-11-25, whose output schemas describe objects only."""
-    if _is_valid(LATEST_HANDSHAKE_VERSION, {"tools": [definition]}):
+    if _is_valid(definition, LATEST_HANDSHAKE_VERSION):
         return definition
     if "outputSchema" in definition:
         without = {key: value for key, value in definition.items() if key != "outputSchema"}
-        if _is_valid(LATEST_HANDSHAKE_VERSION, {"tools": [without]}):
+        if _is_valid(without, LATEST_HANDSHAKE_VERSION):
             return without
     return None
 
@@ -139,16 +142,8 @@ def _mirrored(schema: JsonObject) -> tuple[MirroredParam, ...] | None:
         return None
 
 
-def _is_valid_modern(definition: JsonObject) -> bool:
-    return _is_valid(LATEST_MODERN_VERSION, {"tools": [definition], **_MODERN_LIST})
-
-
-def _is_valid(version: str, result: JsonObject) -> bool:
-    try:
-        serialize_server_result("tools/list", version, result)
-    except ValidationError:
-        return False
-    return True
+def _is_valid(definition: JsonObject, version: str) -> bool:
+    return is_valid_item(definition, method="tools/list", field="tools", version=version)
 
 
 def _for_engine(name: str, schema: JsonObject, definition: JsonObject) -> Tool:
