@@ -36,9 +36,10 @@ check: dev ## Lint, check types, and run the unit tests (under two minutes)
 # Tests that start programs again and again (command lines, clients, servers, compilers), that run hostile programs and
 # hurt servers, or that play whole conversations between every two eras, take minutes: `make test` runs them.
 SLOW := tests/acceptance tests/documentation tests/portal/cli tests/portal/clients tests/portal/faults tests/portal/passing \
-  tests/portal/context/test_targets.py tests/portal/test_hostile_users.py tests/portal/test_serve.py \
+  tests/portal/context/test_targets.py tests/portal/test_hostile_users.py tests/portal/test_light_imports.py \
+  tests/portal/test_remembering.py tests/portal/test_serve.py \
   tests/portal/upstream/test_processes.py tests/sandbox/fuzz tests/sandbox/probes tests/sandbox/test_admission.py \
-  tests/sandbox/test_isolation_levels.py tests/sandbox/test_worker_loss.py tests/typegen/test_catalogues.py \
+  tests/sandbox/test_isolation_levels.py tests/sandbox/test_separation.py tests/sandbox/test_worker_loss.py tests/typegen/test_catalogues.py \
   tests/typegen/test_hostile.py tests/typegen/test_real_servers.py
 
 unit: dev ## Run the tests of each package that are quick
