@@ -66,7 +66,7 @@ async def test_an_upstream_that_hangs_is_left_alone_after_five_attempts_and_its_
     offering = Offering.of(None)
     offering.scripted.answers[method] = sleep_on
     async with connected(offering, settings={"connect_timeout_s": 0.2, "call_timeout_s": 0.2}) as up:
-        await until(lambda: len(offering.scripted.of(method)) >= 5)
+        # On a busy machine one of the five may fail before it comes to the method that hangs.
         await until(lambda: up._owner.breaker.is_open)
         attempts = len(offering.scripted.of(method))
         began = time.monotonic()
@@ -79,7 +79,7 @@ async def test_an_upstream_that_hangs_is_left_alone_after_five_attempts_and_its_
     assert 20 < (failures[0].retry_after_s or 0) <= 37.5
     assert "failed 5 times in a row" in failures[0].message
     assert (status.status, status.retryable) == ("error", True)
-    assert len(offering.scripted.of(method)) == attempts
+    assert len(offering.scripted.of(method)) == attempts <= 5
 
 
 async def test_calls_whose_connection_breaks_open_the_breaker_and_a_probe_closes_it(
