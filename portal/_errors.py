@@ -15,6 +15,7 @@
         ├── UpstreamBusy           it, or the portal's queue before it, takes nothing more now; nothing was done
         ├── UpstreamTimeout        no answer in time; what the call did is unknown
         ├── UpstreamRefused        the server answered with a JSON-RPC error
+        │   └── UpstreamRejected       it answered with an HTTP status and no message at all
         └── UpstreamMisbehaved     the answer is not what MCP says an answer is
 
 Messages of ``UpstreamFailure`` are read by clients and agents: they name the server and what to do, never an address, a
@@ -133,6 +134,10 @@ class UpstreamRefused(UpstreamFailure):
     """Raised when an upstream answered a request with a JSON-RPC error of its own."""
 
     is_retryable = False
+
+
+class UpstreamRejected(UpstreamRefused):
+    """Raised when an upstream, or a proxy before it, answered with an HTTP status and no message; that is ``code``."""
 
 
 class UpstreamMisbehaved(UpstreamFailure):

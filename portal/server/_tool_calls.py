@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from portal._errors import CallDenied, UpstreamFailure, UpstreamRefused
+from portal._errors import CallDenied, UpstreamFailure, UpstreamRefused, UpstreamRejected
 from portal.server._context_calls import ContextCalls
 from portal.server._envelope import tool_result
 from portal.server._invoker import PortalInvoker
@@ -159,6 +159,8 @@ class ToolCalls:
         )
         try:
             result = await self._rounds.serve("tools/call", params, request, send, passes=passes)
+        except UpstreamRejected as rejection:
+            return error_result(rejection.message)  # which a model is shown, other than an error of the protocol
         except UpstreamRefused as refusal:
             for elicitation_id in pages_of(refusal):
                 self._announcements.expect(entry.server_id, elicitation_id, request.caller)

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from time import time
 from typing import TYPE_CHECKING, Final, Literal
 
-from portal._errors import UpstreamBusy, UpstreamFailure, UpstreamMisbehaved, UpstreamRefused, UpstreamUnavailable
+from portal._errors import UpstreamBusy, UpstreamFailure, UpstreamMisbehaved, UpstreamRejected, UpstreamUnavailable
 
 if TYPE_CHECKING:
     from portal.wire import RpcError
@@ -110,7 +110,7 @@ def retry_after_s(value: str | None) -> float | None:
 def _refusal(server: str, status: int, after_s: float | None) -> UpstreamFailure:
     if status in {401, 403}:
         message = f"{server} refused the portal's credential (HTTP {status}); an administrator has to renew it"
-        return UpstreamRefused(message, upstream=server, code=status)
+        return UpstreamRejected(message, upstream=server, code=status)
     if status in {429, 503}:
         when = f"in {after_s:.0f} s" if after_s else "later"
         message = f"{server} is too busy (HTTP {status}); try again {when}"
@@ -118,7 +118,7 @@ def _refusal(server: str, status: int, after_s: float | None) -> UpstreamFailure
     # 502 and 504 are a proxy's: what stands behind it may have done its work.
     unknown = status in {502, 504}
     advice = " and the outcome is unknown" if unknown else "; try again later" if _may_pass(status) else ""
-    return UpstreamRefused(
+    return UpstreamRejected(
         f"{server} answered with HTTP {status}{advice}",
         upstream=server,
         code=status,

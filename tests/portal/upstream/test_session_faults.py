@@ -16,6 +16,7 @@ from portal._errors import (
     UpstreamFailure,
     UpstreamMisbehaved,
     UpstreamRefused,
+    UpstreamRejected,
     UpstreamTimeout,
     UpstreamUnavailable,
 )
@@ -132,10 +133,10 @@ async def until_a_date(asked: Asked) -> None:
 @pytest.mark.parametrize(
     ("answer", "kind", "retry_after_s", "is_unknown"),
     [
-        (partial(refuse, status=502, Content_Type="text/html"), UpstreamRefused, None, True),
-        (partial(refuse, status=504), UpstreamRefused, None, True),
-        (partial(refuse, status=500), UpstreamRefused, None, False),
-        (partial(refuse, status=401), UpstreamRefused, None, False),
+        (partial(refuse, status=502, Content_Type="text/html"), UpstreamRejected, None, True),
+        (partial(refuse, status=504), UpstreamRejected, None, True),
+        (partial(refuse, status=500), UpstreamRejected, None, False),
+        (partial(refuse, status=401), UpstreamRejected, None, False),
         (partial(refuse, status=429, Retry_After="7"), UpstreamBusy, 7, False),
         (until_a_date, UpstreamBusy, 1000, False),
         (partial(refuse, status=503, Retry_After="soon"), UpstreamBusy, None, False),
