@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from portal.server._modes import Mode
+from portal.wire import LOG_MESSAGE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -45,7 +46,6 @@ TOOLS_CHANGED: Final = "notifications/tools/list_changed"
 PROMPTS_CHANGED: Final = "notifications/prompts/list_changed"
 RESOURCES_CHANGED: Final = "notifications/resources/list_changed"
 RESOURCE_UPDATED: Final = "notifications/resources/updated"
-LOG_MESSAGE: Final = "notifications/message"
 ELICITATION_COMPLETE: Final = "notifications/elicitation/complete"
 
 LIST_CHANGES: Final[dict[Change, str]] = {

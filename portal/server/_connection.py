@@ -12,17 +12,22 @@ import anyio
 from portal._errors import ClientCannot
 from portal.server._announcements import Listener
 from portal.server._answers import answer
-from portal.server._listening import LISTEN, Wishes
-from portal.server._modern_headers import CAPABILITIES_KEY, LOG_LEVEL_KEY, UNSUPPORTED_VERSION, VERSION_KEY
+from portal.server._listening import Wishes
+from portal.server._modern_headers import UNSUPPORTED_VERSION
 from portal.server._request import ClientRequest
 from portal.server._sessions import LOG_LEVEL, new_session_id
 from portal.server._transport_conversation import TransportConversation
 from portal.upstream import Caller
 from portal.wire import (
+    CANCELLATION,
+    CAPABILITIES_KEY,
     INVALID_PARAMS,
     INVALID_REQUEST,
     LATEST_HANDSHAKE_VERSION,
+    LISTEN,
+    LOG_LEVEL_KEY,
     MODERN_VERSION,
+    VERSION_KEY,
     Outgoing,
     RpcError,
     decode,
@@ -127,7 +132,7 @@ class Connection:
 
     def _note(self, method: str, params: JsonObject) -> None:
         request_id = params.get("requestId")
-        if method == "notifications/cancelled" and isinstance(request_id, str | int):
+        if method == CANCELLATION and isinstance(request_id, str | int):
             scope = self._running.get(request_id)
             if scope is not None:
                 scope.cancel()

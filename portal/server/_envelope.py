@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from portal._version import VERSION
+from portal.wire import SERVER_INFO_KEY
 
 if TYPE_CHECKING:
     from portal.server._request import ClientRequest
     from typegen import JsonObject
 
 SERVER_INFO: Final[JsonObject] = {"name": "portico", "title": "Portico", "version": VERSION}
-SERVER_INFO_KEY: Final = "io.modelcontextprotocol/serverInfo"
 CACHED_METHODS: Final = frozenset(
     {
         "server/discover",

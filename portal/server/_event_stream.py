@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from portal.server._http_messages import PART_BYTES
+from portal.server._http_messages import EVENTS, PART_BYTES
 
 if TYPE_CHECKING:
     from starlette.types import Send
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from portal.server._http_messages import Headers
 
 HEADERS: Final[Headers] = [
-    (b"content-type", b"text/event-stream"),
+    (b"content-type", EVENTS),
     (b"cache-control", b"no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),  # nginx would gather events until its buffer is full
 ]
@@ -50,11 +50,6 @@ class EventStream:
         """Whether it was told to finish."""
         self.scope: anyio.CancelScope | None = None
         """What ``finish`` cancels: the wait of a task that only keeps the response open."""
-
-    @property
-    def is_begun(self) -> bool:
-        """Whether the response is one of events for good."""
-        return self._is_begun
 
     async def write(self, frames: bytes) -> None:
         """Send whole events, opening the response first where that has not been done."""

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import orjson
 
-from portal.wire import INVALID_REQUEST
+from portal.wire import INVALID_REQUEST, RpcError, decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from starlette.types import Receive, Scope, Send
 
+    from portal.wire import Message
     from typegen import JsonValue
 
 MAX_HEAD_BYTES: Final = 2**16
@@ -108,6 +109,13 @@ class HttpRequest:
             raise HttpRefusal(415, "Send a message as application/json")
         if not (self.accepts(JSON) and self.accepts(EVENTS)):
             raise HttpRefusal(406, "Accept both application/json and text/event-stream")
+
+    async def message(self) -> Message | list[JsonValue]:
+        """Return the message, or the batch, that the body is. Raises as ``body``, and ``HttpRefusal`` for no JSON."""
+        try:
+            return decode(await self.body())
+        except RpcError as error:
+            raise HttpRefusal(400, error.message, code=error.code) from None
 
     async def body(self) -> bytes:
         """Return the body. Raises ``HttpRefusal`` for one that is too large or too slow, ``ClientGone``."""

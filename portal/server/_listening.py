@@ -18,9 +18,18 @@ from portal.server._announcements import (
     TOOLS_CHANGED,
     Listener,
 )
-from portal.server._envelope import SERVER_INFO, SERVER_INFO_KEY
+from portal.server._envelope import SERVER_INFO
 from portal.server._event_stream import EventStream, event
-from portal.wire import INVALID_PARAMS, RpcError, encode, notification_message, response_message
+from portal.wire import (
+    INVALID_PARAMS,
+    LISTEN,
+    SERVER_INFO_KEY,
+    SUBSCRIPTION_KEY,
+    RpcError,
+    encode,
+    notification_message,
+    response_message,
+)
 
 if TYPE_CHECKING:
     from portal.server._announcements import Announcements
@@ -31,8 +40,6 @@ if TYPE_CHECKING:
     from portal.wire import Message, RequestId
     from typegen import JsonObject, JsonValue
 
-LISTEN: Final = "subscriptions/listen"
-SUBSCRIPTION_KEY: Final = "io.modelcontextprotocol/subscriptionId"
 WISHES: Final = {
     "toolsListChanged": TOOLS_CHANGED,
     "promptsListChanged": PROMPTS_CHANGED,

@@ -10,7 +10,15 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from portal.server._http_messages import HttpRefusal
-from portal.wire import INVALID_PARAMS, MODERN_VERSION, decode_header, param_mismatch
+from portal.wire import (
+    CAPABILITIES_KEY,
+    INVALID_PARAMS,
+    MODERN_VERSION,
+    NAMED_BY,
+    VERSION_KEY,
+    decode_header,
+    param_mismatch,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,12 +35,6 @@ VERSION_HEADER: Final = b"mcp-protocol-version"
 METHOD_HEADER: Final = b"mcp-method"
 NAME_HEADER: Final = b"mcp-name"
 PARAM_PREFIX: Final = b"mcp-param-"
-NAMED_BY: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
-"""The requests that are also named in a header, and the param that it repeats."""
-
-VERSION_KEY: Final = "io.modelcontextprotocol/protocolVersion"
-CAPABILITIES_KEY: Final = "io.modelcontextprotocol/clientCapabilities"
-LOG_LEVEL_KEY: Final = "io.modelcontextprotocol/logLevel"
 
 
 def checked_meta(method: str, params: JsonObject, request_id: RequestId, request: HttpRequest) -> JsonObject:

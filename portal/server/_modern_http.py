@@ -13,11 +13,9 @@ from portal.server._answers import Answer, answer, stopped
 from portal.server._event_stream import KEEP_ALIVE, EventStream, event
 from portal.server._exchanges import Exchange
 from portal.server._http_messages import HttpRefusal, send_empty, send_json
-from portal.server._listening import LISTEN, Wishes, listen_over_http
+from portal.server._listening import Wishes, listen_over_http
 from portal.server._modern_headers import (
-    CAPABILITIES_KEY,
     HEADER_MISMATCH,
-    LOG_LEVEL_KEY,
     MISSING_CAPABILITY,
     UNSUPPORTED_VERSION,
     check_params,
@@ -28,13 +26,15 @@ from portal.server._request import ClientRequest
 from portal.server._transport_conversation import TransportConversation
 from portal.upstream import Caller
 from portal.wire import (
+    CAPABILITIES_KEY,
     INVALID_PARAMS,
     INVALID_REQUEST,
+    LISTEN,
+    LOG_LEVEL_KEY,
     METHOD_NOT_FOUND,
     MODERN_VERSION,
     PARSE_ERROR,
     RpcError,
-    decode,
     encode,
     mirrored_params,
 )
@@ -75,10 +75,7 @@ class ModernHttp:
         if request.method != "POST":
             raise HttpRefusal(405, f"MCP {MODERN_VERSION} has POST only", headers=((b"allow", b"POST"),))
         request.check_post()
-        try:
-            message = decode(await request.body())
-        except RpcError as error:
-            raise HttpRefusal(400, error.message, code=error.code) from None
+        message = await request.message()
         if not isinstance(message, dict) or not isinstance(message.get("method"), str):
             raise HttpRefusal(400, "The body must be one JSON-RPC request or notification")
         if "id" not in message:

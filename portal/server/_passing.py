@@ -6,10 +6,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from portal._errors import UpstreamFailure, UpstreamRefused
-from portal.server._envelope import SERVER_INFO_KEY
 from portal.server._questions import answered
 from portal.server._rounds import INPUT_REQUIRED
-from portal.wire import INTERNAL_ERROR, RpcError
+from portal.wire import INTERNAL_ERROR, META_PREFIX, SERVER_INFO_KEY, RpcError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
 ROUND_PARAMS: Final = frozenset({"inputResponses", "requestState", "_meta"})
 """Params that are of a round, or of an exchange, and not of what is asked."""
-OWN_META: Final = "io.modelcontextprotocol/"
-"""What begins so in a request's ``_meta`` speaks of the exchange between its two parties."""
 
 
 class Passing:
@@ -73,8 +70,11 @@ class Passing:
 
 
 def forwarded_meta(meta: JsonObject) -> JsonObject:
-    """Return what of a request's ``_meta`` goes on to the upstream: all that is not of this exchange alone."""
-    return {key: value for key, value in meta.items() if key != "progressToken" and not key.startswith(OWN_META)}
+    """Return what of a request's ``_meta`` goes on to the upstream: all that is not of this exchange alone.
+
+    What begins as the protocol's own keys speaks of the exchange between its two parties.
+    """
+    return {key: value for key, value in meta.items() if key != "progressToken" and not key.startswith(META_PREFIX)}
 
 
 def without_exchange(answer: JsonObject) -> JsonObject:

@@ -23,12 +23,11 @@ from portal.server._sessions import new_session_id
 from portal.server._transport_conversation import TransportConversation
 from portal.upstream import Caller
 from portal.wire import (
+    CANCELLATION,
     HANDSHAKE_VERSIONS,
     INVALID_PARAMS,
     LATEST_HANDSHAKE_VERSION,
-    RpcError,
     answer_to,
-    decode,
     encode,
 )
 
@@ -78,10 +77,7 @@ class SessionHttp:
     async def _post(self, request: HttpRequest, user: str, view: View) -> None:
         request.check_post()
         session = self._session(request, user) if SESSION_HEADER in request.headers else None
-        try:
-            message = decode(await request.body())
-        except RpcError as error:
-            raise HttpRefusal(400, error.message, code=error.code) from None
+        message = await request.message()
         if isinstance(message, dict) and message.get("method") == "initialize" and "id" in message:
             if session is not None:
                 raise HttpRefusal(400, "This session is initialized already")
@@ -296,7 +292,7 @@ def _take(message: JsonValue, session: Session) -> Message | None:
         raise HttpRefusal(400, "A message has a method, a result or an error")
     if "id" in message:
         return message
-    if method == "notifications/cancelled":
+    if method == CANCELLATION:
         params = message.get("params")
         request_id = params.get("requestId") if isinstance(params, dict) else None
         scope = session.running.get(request_id) if isinstance(request_id, str | int) else None

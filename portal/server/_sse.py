@@ -13,7 +13,6 @@ import anyio
 from portal.server._connection import Connection
 from portal.server._event_stream import EventStream, event
 from portal.server._http_messages import ClientGone, HttpRefusal, HttpRequest, send_empty
-from portal.wire import RpcError, decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,9 +99,6 @@ class SseEndpoint:
         owner, connection = self._connections.get(client, ("", None))
         if connection is None or owner != user:
             raise HttpRefusal(404, "There is no such stream, or it has ended")
-        try:
-            message = decode(await request.body())
-        except RpcError as error:
-            raise HttpRefusal(400, error.message, code=error.code) from None
+        message = await request.message()
         await send_empty(request.send, 202)
         await connection.take(message)

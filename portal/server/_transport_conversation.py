@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from portal._conversation import require_declared
 from portal._errors import ClientCannot
-from portal.wire import Message, notification_message
+from portal.wire import PROGRESS, Message, notification_message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,7 +63,7 @@ class TransportConversation:
             params["total"] = total
         if message is not None:
             params["message"] = message
-        await self.notify("notifications/progress", params)
+        await self.notify(PROGRESS, params)
 
     async def notify(self, method: str, params: JsonObject) -> None:
         """Send the client a notification that belongs to this request."""

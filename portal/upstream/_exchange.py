@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from portal.upstream._relay import Relay
+from portal.wire import LOG_MESSAGE, PROGRESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,11 +93,11 @@ class Exchange:
             return True
         conversation = self.conversation
         if conversation is None or method in OF_NO_REQUEST:
-            return method == "notifications/progress"
-        if method == "notifications/progress":
+            return method == PROGRESS
+        if method == PROGRESS:
             if conversation.wants_progress:
                 self._relayed(conversation).progress(params)
-        elif method != "notifications/message" or _is_wanted(params.get("level"), conversation.log_level):
+        elif method != LOG_MESSAGE or _is_wanted(params.get("level"), conversation.log_level):
             self._relayed(conversation).notify(method, params)
         return True
 

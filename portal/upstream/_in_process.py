@@ -15,7 +15,7 @@ from mcp.shared.exceptions import NoBackChannelError
 from mcp.shared.transport_context import TransportContext
 
 from portal.upstream._negotiation import CLIENT_INFO
-from portal.wire import MODERN_VERSION, RpcError
+from portal.wire import CAPABILITIES_KEY, MODERN_VERSION, PROGRESS, RpcError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from typegen import JsonObject, JsonValue
 
 _TRANSPORT: Final = TransportContext(kind="in-process", can_send_request=False)
-_CAPABILITIES: Final = "io.modelcontextprotocol/clientCapabilities"
 
 
 @asynccontextmanager
@@ -62,7 +61,7 @@ class InProcessChannel:
     ) -> JsonObject:
         """Call the handler in this task, so that it is cancelled with it."""
         meta = params.get("_meta")
-        capabilities = meta.get(_CAPABILITIES) if isinstance(meta, dict) else None
+        capabilities = meta.get(CAPABILITIES_KEY) if isinstance(meta, dict) else None
         connection = Connection.from_envelope(MODERN_VERSION, CLIENT_INFO, capabilities)
         try:
             return await serve_one(
@@ -119,4 +118,4 @@ class _Context:
             params["total"] = total
         if message is not None:
             params["message"] = message
-        self._exchange.take_notification("notifications/progress", params)
+        self._exchange.take_notification(PROGRESS, params)

@@ -9,8 +9,12 @@ import anyio
 
 from portal._errors import ClientCannot
 from portal.wire import (
+    CANCELLATION,
     INTERNAL_ERROR,
+    LISTEN,
     METHOD_NOT_FOUND,
+    PROGRESS,
+    SUBSCRIPTION_KEY,
     RpcError,
     error_message,
     response_message,
@@ -70,7 +74,7 @@ class Inbound:
 
     async def wait_answered(self) -> None:
         """Wait until no request is under way; a subscription does not count."""
-        while any(exchange.method != "subscriptions/listen" for exchange in self.exchanges.values()):
+        while any(exchange.method != LISTEN for exchange in self.exchanges.values()):
             self._all_done = anyio.Event()
             await self._all_done.wait()
 
@@ -84,7 +88,7 @@ class Inbound:
             if exchange is not None:
                 exchange.heard()
             self._take_request(request_id, method, given, exchange)
-        elif method == "notifications/cancelled":
+        elif method == CANCELLATION:
             self._take_cancellation(given)
         else:
             of = exchange or self._exchange_of(method, given)
@@ -93,9 +97,9 @@ class Inbound:
 
     def _exchange_of(self, method: str, params: JsonObject) -> Exchange | None:
         key = params.get("progressToken")
-        if method != "notifications/progress":
+        if method != PROGRESS:
             meta = params.get("_meta")
-            key = meta.get("io.modelcontextprotocol/subscriptionId") if isinstance(meta, dict) else None
+            key = meta.get(SUBSCRIPTION_KEY) if isinstance(meta, dict) else None
         if isinstance(key, str) and key.isdecimal():
             key = int(key)
         return self.exchanges.get(key) if isinstance(key, str | int) else None

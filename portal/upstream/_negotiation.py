@@ -15,9 +15,14 @@ from portal.upstream._channel import SessionLost
 from portal.upstream._exchange import Exchange, Timeouts
 from portal.upstream._failures import TransportFailure
 from portal.wire import (
+    CAPABILITIES_KEY,
+    CLIENT_INFO_KEY,
     HANDSHAKE_VERSIONS,
     INVALID_PARAMS,
+    LOG_LEVEL_KEY,
     MODERN_VERSION,
+    SERVER_INFO_KEY,
+    VERSION_KEY,
     RpcError,
     notification_message,
 )
@@ -38,8 +43,6 @@ UNSUPPORTED_VERSION: Final = -32022
 _DECISIVE: Final = frozenset({401, 403, 405, 429, 503})
 """Statuses of a probe that say all that the handshake would be told."""
 
-_META: Final = "io.modelcontextprotocol/"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreed:
@@ -54,12 +57,12 @@ class Agreed:
 def era_meta(capabilities: Mapping[str, JsonValue], *, log_level: str | None = None) -> dict[str, JsonValue]:
     """Return what every request of MCP 2026-07-28 says of the client in its ``_meta``."""
     meta: dict[str, JsonValue] = {
-        f"{_META}protocolVersion": MODERN_VERSION,
-        f"{_META}clientInfo": CLIENT_INFO,
-        f"{_META}clientCapabilities": dict(capabilities),
+        VERSION_KEY: MODERN_VERSION,
+        CLIENT_INFO_KEY: CLIENT_INFO,
+        CAPABILITIES_KEY: dict(capabilities),
     }
     if log_level is not None:
-        meta[f"{_META}logLevel"] = log_level
+        meta[LOG_LEVEL_KEY] = log_level
     return meta
 
 
@@ -163,7 +166,7 @@ class _Probe:
         if not isinstance(versions, list) or MODERN_VERSION not in versions:
             return None
         meta = self.result.get("_meta")
-        info = self.result.get("serverInfo") or (meta.get(f"{_META}serverInfo") if isinstance(meta, dict) else None)
+        info = self.result.get("serverInfo") or (meta.get(SERVER_INFO_KEY) if isinstance(meta, dict) else None)
         return _agreed(MODERN_VERSION, self.result, info)
 
 

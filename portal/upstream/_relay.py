@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
+from portal.wire import PROGRESS
+
 if TYPE_CHECKING:
     from portal._conversation import Conversation
     from portal.upstream._background import Background
@@ -19,7 +21,6 @@ PROGRESS_S: Final = 0.1
 """The least time between two reports of progress; of those between them the last one counts."""
 FREE_REPORTS: Final = 20
 """The first reports of a request go out one by one, at any pace: few requests have more."""
-PROGRESS: Final = "notifications/progress"
 MAX_PENDING: Final = 256
 """Notifications that a client has not taken yet; more are dropped, so that neither side's pace is the other's."""
 FINISH_S: Final = 1.0

@@ -12,7 +12,18 @@ from portal.upstream._channel import Loss, SessionLost
 from portal.upstream._exchange import Exchange, Timeouts
 from portal.upstream._failures import TransportFailure
 from portal.upstream._negotiation import era_headers, era_meta
-from portal.wire import MODERN_VERSION, RpcError, encode_header, notification_message
+from portal.wire import (
+    CAPABILITIES_KEY,
+    CLIENT_INFO_KEY,
+    LISTEN,
+    LOG_LEVEL_KEY,
+    MODERN_VERSION,
+    NAMED_BY,
+    VERSION_KEY,
+    RpcError,
+    encode_header,
+    notification_message,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -24,11 +35,7 @@ if TYPE_CHECKING:
     from portal.upstream._negotiation import Agreed
     from typegen import JsonObject, JsonValue
 
-_NAMED: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
-"""Which parameter a request of MCP 2026-07-28 repeats in its header ``Mcp-Name`` (transports, Standard Headers)."""
-_OF_AN_ERA: Final = frozenset(
-    f"io.modelcontextprotocol/{key}" for key in ("protocolVersion", "clientInfo", "clientCapabilities", "logLevel")
-)
+_OF_AN_ERA: Final = frozenset({VERSION_KEY, CLIENT_INFO_KEY, CAPABILITIES_KEY, LOG_LEVEL_KEY})
 
 
 class UpstreamSession:
@@ -101,7 +108,7 @@ class UpstreamSession:
         """
         try:
             await self._perform(
-                "subscriptions/listen",
+                LISTEN,
                 {"notifications": filters},
                 timeouts=Timeouts(),
                 on_notification=on_notification,
@@ -178,6 +185,6 @@ class UpstreamSession:
     def _headers(self, method: str, params: JsonObject, given: Mapping[str, str] | None) -> Mapping[str, str]:
         if not (self.is_modern and self._channel.is_http):
             return {}
-        name = params.get(_NAMED.get(method, ""))
+        name = params.get(NAMED_BY.get(method, ""))
         headers = era_headers(method, encode_header(name) if isinstance(name, str) else None)
         return {**headers, **given} if given else headers

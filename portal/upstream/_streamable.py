@@ -17,7 +17,7 @@ from portal.upstream._channel import SessionLost
 from portal.upstream._event_stream import EventReader
 from portal.upstream._failures import TransportFailure
 from portal.upstream._parsing import read_messages
-from portal.wire import RpcError, encode, notification_message, request_message
+from portal.wire import CANCELLATION, RpcError, encode, notification_message, request_message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -282,7 +282,7 @@ class StreamableChannel:
         with anyio.move_on_after(CANCEL_S):
             try:
                 gone: JsonObject = {"requestId": request_id}
-                await self.notify(notification_message("notifications/cancelled", gone))
+                await self.notify(notification_message(CANCELLATION, gone))
             except (TransportFailure, SessionLost, RpcError) as error:
                 logger.debug("a cancellation was not taken (%s)", type(error).__name__)
 

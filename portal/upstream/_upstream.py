@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from portal._errors import UpstreamBusy, UpstreamFailure, UpstreamRefused, UpstreamTimeout, UpstreamUnavailable
 from portal.upstream._channel import SessionLost
@@ -14,7 +14,7 @@ from portal.upstream._owner import Owner
 from portal.upstream._status import ServerStatus
 from portal.upstream._subscriptions import Subscriptions
 from portal.upstream._sync import CHANGED_LISTS, Sync
-from portal.wire import param_headers
+from portal.wire import PROGRESS, param_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from typegen import JsonObject, JsonValue
 
 logger = logging.getLogger("portico.upstream")
-
-OWN_PROGRESS: Final = "notifications/progress"
 
 
 class Upstream:
@@ -263,7 +261,7 @@ class Upstream:
     def _take_notification(self, method: str, params: JsonObject) -> None:
         if method in CHANGED_LISTS:
             self._sync.mark(CHANGED_LISTS[method])
-        elif method != OWN_PROGRESS:  # of a request that has ended
+        elif method != PROGRESS:  # of a request that has ended
             self._on_notification(method, params)
 
 

@@ -17,6 +17,7 @@ from portal.wire._messages import (
     error_message,
     response_message,
 )
+from portal.wire._names import CANCELLATION
 from typegen import JsonObject
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Incoming:
             return
         if isinstance(request_id, str | int):
             self._tasks.start_soon(self._serve, request_id, method, given, send)
-        elif method == "notifications/cancelled":
+        elif method == CANCELLATION:
             self.cancel(given.get("requestId"))
         else:
             await self._on_notification(method, given)

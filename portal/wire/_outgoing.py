@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import anyio
 
 from portal.wire._messages import INTERNAL_ERROR, Message, RequestId, RpcError, notification_message, request_message
+from portal.wire._names import CANCELLATION
 
 if TYPE_CHECKING:
     from typegen import JsonObject, JsonValue
@@ -68,7 +69,7 @@ class Outgoing:
         except anyio.get_cancelled_exc_class():
             if tell_cancelled:
                 with anyio.move_on_after(_CANCEL_S, shield=True):
-                    await send(notification_message("notifications/cancelled", {"requestId": key}))
+                    await send(notification_message(CANCELLATION, {"requestId": key}))
             raise
         finally:
             del self._waiting[key]
