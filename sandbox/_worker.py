@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 # A spare is made when there is nothing to do: at once where no run waits, because the portal has just got the end of
 # one and takes as long to send the next; else after this, because the answer to a host call must not wait for a spare.
+# An isolate that has ended is closed in the gap that is left: the portal takes longer to answer a call than that does.
 _SPARE_AFTER_S = 0.001
 # An interrupt that the watchdog did not mean for this turn was meant for the one before: no fault of the program.
 _CAUSE_OF_TRAP = {"interrupt": Cause.WORKER, "memory": Cause.MEMORY, "stack": Cause.STACK}
@@ -123,19 +124,23 @@ class Worker:
         self._spare = spare
         self._runs: dict[int, _Run] = {}
         self._timers: list[tuple[int, int]] = []  # (wake_at_us, run); entries may be out of date
+        self._ended: Isolate | None = None  # still to be closed
 
     def serve(self) -> None:
         """Serve until the portal closes the socket. Raises ``EOFError`` or ``OSError`` then."""
         while True:
             wait_s = self._until_next_timer_s()
-            is_spare_wanted = self._spare.is_wanted and (wait_s is None or wait_s > _SPARE_AFTER_S)
-            if is_spare_wanted:
-                wait_s = _SPARE_AFTER_S if self._runs else 0
+            chore: Callable[[], None] | None = None
+            if wait_s is None or wait_s > _SPARE_AFTER_S:
+                if self._ended is not None and (self._runs or not self._spare.is_wanted):
+                    chore, wait_s = self._close_ended, 0
+                elif self._spare.is_wanted:
+                    chore, wait_s = self._make_spare, _SPARE_AFTER_S if self._runs else 0
             frame = self._link.next_frame(wait_s)
             if frame is not None:
                 self._handle(*frame)
-            elif is_spare_wanted:
-                self._make_spare()
+            elif chore is not None:
+                chore()
             self._wake_due_runs()
 
     def _make_spare(self) -> None:
@@ -143,6 +148,11 @@ class Worker:
             self._spare.make()
         except WasmtimeError:  # no memory for it now: a run that needs one says so
             self._spare.forget()
+
+    def _close_ended(self) -> None:
+        isolate, self._ended = self._ended, None
+        if isolate is not None:
+            isolate.close()
 
     def _handle(self, kind: int, run_id: int, payload: bytes) -> None:
         if kind == Kind.START:
@@ -260,8 +270,13 @@ class Worker:
 
     def _discard(self, run_id: int) -> None:
         run = self._runs.pop(run_id, None)
-        if run is not None:
+        if run is None:
+            return
+        self._close_ended()
+        if run.isolate.grown_bytes:  # what it holds may be wanted by the next
             run.isolate.close()
+        else:
+            self._ended = run.isolate
 
 
 def _wake(run: _Run) -> Turn:
