@@ -77,4 +77,9 @@ class MemoryRunStore:
 
 def new_run_id() -> str:
     """Return a short random id, as in ``r7k2mq``."""
-    return "r" + "".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH))
+    number = secrets.randbelow(len(_ALPHABET) ** _ID_LENGTH)  # asking the system once, not for each character
+    characters = []
+    for _ in range(_ID_LENGTH):
+        number, place = divmod(number, len(_ALPHABET))
+        characters.append(_ALPHABET[place])
+    return "r" + "".join(characters)

@@ -112,22 +112,25 @@ class ToolCalls:
             name_of = listing.listed_name_of if request.view.mode is Mode.NAMES else None
             return self._calls(request, ProgramConversation(request.conversation)).query(arguments, name_of=name_of)
 
+        async def answer(calls: ContextCalls) -> JsonObject:
+            if name == "code":
+                return await calls.code(arguments)
+            return await calls.execute(arguments, has_programs=request.view.has_programs)
+
         async def run(conversation: Conversation, _: JsonObject | None) -> JsonObject:
             program = ProgramConversation(conversation)
             calls = self._calls(request, program)
-            result: JsonObject = {}  # type checkers believe that a task group may swallow what is raised in it
-            async with anyio.create_task_group() as tasks:
-                if conversation.wants_progress:
+            try:
+                if not conversation.wants_progress:
+                    return await answer(calls)
+                result: JsonObject = {}  # type checkers believe that a task group may swallow what is raised in it
+                async with anyio.create_task_group() as tasks:
                     tasks.start_soon(program.beat)
-                try:
-                    if name == "code":
-                        result = await calls.code(arguments)
-                    else:
-                        result = await calls.execute(arguments, has_programs=request.view.has_programs)
-                finally:
-                    program.close()
-                tasks.cancel_scope.cancel()
-            return result
+                    result = await answer(calls)
+                    tasks.cancel_scope.cancel()
+                return result
+            finally:
+                program.close()
 
         return await self._rounds.serve("tools/call", params, request, run, passes=False)
 
