@@ -65,6 +65,7 @@ async def open_session(
                 connecting.deadline = math.inf
                 yield session
         except Exception as error:
+            # Libraries, operating system and upstream fail in many ways; whichever it was, ``explain`` keeps the cause.
             raise connection.explain(error) from error
     if connecting.cancelled_caught:
         why = f" ({connection.hint})" if connection.hint else ""
@@ -165,6 +166,7 @@ class _Connection:
                         )
                     agreed = await self._negotiate(channel, tasks)
                 except Exception as error:
+                    # A failure may come in a group, out of a task of the transport; what is not ours goes on.
                     failure = _leaf(error)
                     if not isinstance(failure, TransportFailure) or failure.status not in NOT_STREAMABLE:
                         raise

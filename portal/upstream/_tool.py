@@ -1,7 +1,7 @@
 """One tool as an upstream lists it: kept as it came, checked once against each era of the protocol.
 
-The SDK validates a whole ``tools/list`` answer at once, so that one bad tool would hide all the others; here each tool
-stands for itself. What was checked when the upstream was synced is not checked again when it is listed.
+Each tool stands for itself: one that is bad hides no other. What was checked when the upstream was synced is not
+checked again when it is listed.
 """
 
 from __future__ import annotations
