@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.responses import Response
 
 from portal.server._endpoint import USER_KEY
+from portal.server._http_messages import HttpRefusal
 from portal.server._server import LOCAL_USER
-from portal.wire import INVALID_REQUEST, RpcError, encode, error_message
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -61,9 +60,9 @@ class HostGate:
                 origin = value.decode("latin-1")
         is_local = is_loopback_host(host)
         if not is_local and host not in self._public_hosts:
-            await refusal(421, "This host name is not served here")(scope, receive, send)
+            await HttpRefusal(421, "This host name is not served here").send(send)
         elif origin is not None and not self._may_come_from(origin.lower(), is_local=is_local):
-            await refusal(403, "Requests from this origin are not allowed")(scope, receive, send)
+            await HttpRefusal(403, "Requests from this origin are not allowed").send(send)
         else:
             await self._app(scope, receive, send)
 
@@ -94,18 +93,12 @@ class TokenGate:
             is_right = hmac.compare_digest(given.strip().encode("utf-8", "replace"), expected)
             if scheme.lower() != "bearer" or not is_right:
                 # RFC 6750 section 3: no error code when the request carried no credential.
-                challenge = 'Bearer realm="portico"' + (', error="invalid_token"' if given else "")
-                answer = refusal(401, "A bearer token is required", {"www-authenticate": challenge})
-                await answer(scope, receive, send)
+                challenge = b'Bearer realm="portico"' + (b', error="invalid_token"' if given else b"")
+                refusal = HttpRefusal(401, "A bearer token is required", headers=((b"www-authenticate", challenge),))
+                await refusal.send(send)
                 return
             scope[USER_KEY] = TOKEN_USER
         await self._app(scope, receive, send)
-
-
-def refusal(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
-    """An HTTP error whose body is a JSON-RPC error without an id, which MCP clients show."""
-    body = error_message(None, RpcError(INVALID_REQUEST, message))
-    return Response(encode(body), status, headers, media_type="application/json")
 
 
 @lru_cache(maxsize=1024)

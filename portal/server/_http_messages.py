@@ -50,9 +50,7 @@ class HttpRefusal(Exception):  # noqa: N818 -- an answer, not a mistake of ours
     ) -> None:
         super().__init__(message)
         self.status = status
-        error: dict[str, JsonValue] = {"code": code, "message": message}
-        if data is not None:
-            error["data"] = data
+        error = RpcError(code, message, data).as_json()
         self.body = orjson.dumps({"jsonrpc": "2.0", "id": request_id, "error": error})
         self.headers = tuple(headers)
 
