@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Isolation: TypeAlias = Literal["shared", "user", "run"]
 
 DEFAULT_RUNS_PER_WORKER = 500  # each waiting run maps about 10 areas of memory, of 65,530 that a process may have
-DEFAULT_WORKER_BYTES = 2 * 2**30  # that many idle isolates of 1.7 MiB, or 16 of the default size, all full
+DEFAULT_WORKER_BYTES = 2 * 2**30  # twice as many waiting isolates, of 1.7 MiB mapped, or 16 full ones
 _MIN_WORKERS = 2  # one may be inside a long turn
 _GROWTH = 3  # workers that may come on top, for each
 MIN_WORKER_BYTES = 2**28  # the interpreter, wasmtime and a few isolates

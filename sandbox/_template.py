@@ -28,7 +28,7 @@ from sandbox._guest import GuestModule
 from sandbox._limits import DEFAULT_MEMORY_BYTES
 from sandbox._link import Link
 from sandbox._seal import seal_after_threads, seal_before_threads, seal_template
-from sandbox._spare import Spare
+from sandbox._spare import Pages, Spare
 from sandbox._watchdog import Watchdog
 from sandbox._worker import Worker, rehearse
 
@@ -68,7 +68,7 @@ class _Template:
         wake_up: tuple[socket.socket, socket.socket],
         *,
         module: GuestModule,
-        pages: list[int],
+        pages: Pages,
         layers: list[IsolationLayer],
     ) -> None:
         self._connection = connection

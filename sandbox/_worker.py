@@ -29,7 +29,7 @@ from sandbox._isolate import IsolateTrap
 from sandbox._limits import DEFAULT_MEMORY_BYTES, Limits
 from sandbox._link import Link
 from sandbox._seal import seal_after_threads, seal_before_threads
-from sandbox._spare import ReadyIsolate, Spare
+from sandbox._spare import Pages, ReadyIsolate, Spare
 from sandbox._watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ def _prepare(link: Link, module_path: Path, data_bytes: int) -> tuple[Worker, di
     return Worker(link, watchdog, spare), {"layers": [asdict(layer) for layer in layers]}
 
 
-def rehearse(module: GuestModule) -> list[int]:
-    """Run one program behind the seal and return the memory pages that it wrote.
+def rehearse(module: GuestModule) -> Pages:
+    """Run one program behind the seal and return the memory pages that it found and wrote.
 
     What the seal would refuse, or what is slow the first time, shows before ``READY``.
     """
@@ -91,7 +91,8 @@ def rehearse(module: GuestModule) -> list[int]:
         if turn.end is None:
             raise ProtocolError("the rehearsal of a run did not end")
 
-    pages = isolate.written_pages(run)
+    filled = isolate.filled_pages()
+    pages = Pages(written=isolate.written_pages(run), filled=filled)
     isolate.close()
     return pages
 
