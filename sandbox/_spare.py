@@ -40,8 +40,8 @@ class ReadyIsolate(Isolate):
 
     def filled_pages(self) -> list[int]:
         """Return the numbers of the pages that hold anything."""
-        memory, size, empty = self._memory(), mmap.PAGESIZE, bytes(mmap.PAGESIZE)
-        return [page for page in range(len(memory) // size) if memory[page * size :][:size] != empty]
+        memory, size = self._memory(), mmap.PAGESIZE
+        return [page for page in range(len(memory) // size) if any(memory[page * size :][:size])]
 
     def written_pages(self, work: Callable[[], object]) -> list[int]:
         """Do ``work`` and return the numbers of the pages that it has changed."""
