@@ -69,10 +69,12 @@ def written(message: object, headers: Mapping[str, str], *, method: str = "POST"
 
 
 def parsed(data: bytes) -> Reply:
-    """Read an answer that is there as a whole."""
+    """Read an answer that is there as a whole. Raises ``ConnectionResetError`` for one that broke off."""
     head, _, body = data.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    if len(body) < int(headers.get("content-length", 0)):
+        raise ConnectionResetError("the answer broke off")
     if headers.get("transfer-encoding") == "chunked":
         rest, body = body, b""
         while rest:
