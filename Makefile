@@ -42,8 +42,11 @@ SLOW := tests/acceptance tests/documentation tests/portal/cli tests/portal/clien
   tests/sandbox/test_isolation_levels.py tests/sandbox/test_separation.py tests/sandbox/test_worker_loss.py tests/typegen/test_catalogues.py \
   tests/typegen/test_hostile.py tests/typegen/test_real_servers.py
 
+# One process more than there are cores: these tests wait for others a third of their time.
+JOBS = $(shell $(BIN)/python -c 'import os; print((os.cpu_count() or 1) + 1)')
+
 unit: dev ## Run the tests of each package that are quick
-	$(BIN)/python -m pytest -q -n auto --dist loadfile tests $(SLOW:%=--ignore=%)
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile tests $(SLOW:%=--ignore=%)
 
 acceptance: dev sqlite-server ## Run the tests that take minutes: real programs, clients and servers, and hostile ones
 	$(BIN)/python -m pytest -q -n auto --dist loadfile $(SLOW)
