@@ -43,10 +43,16 @@ async def connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyn
 async def exchange(
     port: int, message: object, headers: Mapping[str, str] | None = None, *, method: str = "POST"
 ) -> Reply:
-    """Send one message on a connection of its own and return what comes back."""
+    """Send one message on a connection of its own and return what comes back.
+
+    Raises ``ConnectionResetError`` when the answer breaks off.
+    """
     async with connected(port) as (reader, writer):
         writer.write(written(message, {**(headers or {}), "connection": "close"}, method=method))
-        return parsed(await reader.read())
+        reply = parsed(await reader.read())
+    if len(reply.body) < int(reply.headers.get("content-length", 0)):
+        raise ConnectionResetError("the answer broke off")
+    return reply
 
 
 def modern_call(name: str, **arguments: object) -> tuple[object, dict[str, str]]:
@@ -69,12 +75,10 @@ def written(message: object, headers: Mapping[str, str], *, method: str = "POST"
 
 
 def parsed(data: bytes) -> Reply:
-    """Read an answer that is there as a whole. Raises ``ConnectionResetError`` for one that broke off."""
+    """Read an answer that is there as a whole."""
     head, _, body = data.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    if len(body) < int(headers.get("content-length", 0)):
-        raise ConnectionResetError("the answer broke off")
     if headers.get("transfer-encoding") == "chunked":
         rest, body = body, b""
         while rest:
