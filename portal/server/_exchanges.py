@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -37,7 +38,7 @@ RETRY_S: Final = (1, 8)
 """When a client that was turned away should come back; at random, so that not all of them come at once."""
 
 
-class Exchange:
+class Exchange(ABC):
     """One HTTP request that is being answered; cancelled when its client is gone, or the portal stops."""
 
     __slots__ = ("_scopes", "is_done", "is_stopped", "request", "since", "stream")
@@ -67,9 +68,9 @@ class Exchange:
         self.is_stopped = True
         self.cancel()
 
+    @abstractmethod
     async def begin_stream(self) -> None:
         """Answer by a stream of events from now on."""
-        raise NotImplementedError
 
     async def on_gone(self) -> None:
         """Do what is to be done when the connection ends before the answer is there."""
