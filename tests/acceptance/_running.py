@@ -113,6 +113,11 @@ def serving(
 
 def announced_origin(process: subprocess.Popen[bytes], log: Path) -> str:
     """Return the address of the line that `serve --json` prints when it accepts connections."""
+    return str(json.loads(first_line(process, log))["origin"])
+
+
+def first_line(process: subprocess.Popen[bytes], log: Path) -> bytes:
+    """Wait for the line that a server prints when it accepts connections; one that takes too long is killed."""
     assert process.stdout is not None
     watchdog = Timer(START_TIMEOUT_S, process.kill)
     watchdog.start()
@@ -120,8 +125,8 @@ def announced_origin(process: subprocess.Popen[bytes], log: Path) -> str:
         line = process.stdout.readline()
     finally:
         watchdog.cancel()
-    assert line, f"portico serve ended:\n{log.read_text()}"
-    return str(json.loads(line)["origin"])
+    assert line, f"the server ended:\n{log.read_text()}"
+    return line
 
 
 async def until_settled(url: str) -> None:

@@ -9,16 +9,14 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Timer
 from typing import TYPE_CHECKING
 
-from tests.acceptance._running import free_port
+from tests.acceptance._running import first_line, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 RUN_TIMEOUT_S = 240.0  # it takes three seconds; machines that run the tests do other things too
-START_TIMEOUT_S = 60.0
 SCENARIO_TIMEOUT_MS = "60000"
 ROOT = Path(__file__).parents[3]
 
@@ -81,14 +79,10 @@ def fixture_server(log: Path) -> Iterator[str]:
         log.open("wb") as errors,
         subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors) as process,
     ):
-        assert process.stdout is not None
-        watchdog = Timer(START_TIMEOUT_S, process.kill)
-        watchdog.start()
         try:
-            assert process.stdout.readline(), log.read_text()
+            first_line(process, log)
             yield f"http://127.0.0.1:{port}/mcp"
         finally:
-            watchdog.cancel()
             process.kill()
 
 
