@@ -45,7 +45,12 @@ class Inside:
     def run_with_spare(self, count: int) -> Row:
         """Take a spare, run a program with one host call; making and closing are not counted, as a worker does them."""
         spare = self._spare()
-        return self._sample("inside the worker, with a spare", count, before=spare.make, take=self._take(spare))
+
+        def fill() -> None:
+            while spare.is_wanted:
+                spare.make()
+
+        return self._sample("inside the worker, with a spare", count, before=fill, take=self._take(spare))
 
     def run_without_spare(self, count: int) -> Row:
         """Make an isolate and run the same program in it."""
@@ -90,7 +95,7 @@ class Inside:
 
     @staticmethod
     def _take(spare: Spare) -> Callable[[], Isolate]:
-        return lambda: spare.take(_LIMITS.memory_bytes)
+        return lambda: spare.take(_LIMITS.memory_bytes, _SETUP)
 
     @staticmethod
     def _sample(case: str, count: int, *, before: Callable[[], object], take: Callable[[], Isolate]) -> Row:

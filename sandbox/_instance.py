@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _FAR_EPOCH = 1  # the epoch is only ever raised to stop what runs, so one tick is the deadline
 _NO_LIMIT = -1
-_FUNCTIONS_MOST = 4  # exports that are called
+_FUNCTIONS_MOST = 5  # exports that are called
 
 _address, _size, _u64, _i64 = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_uint64, ctypes.c_int64
 
@@ -54,14 +54,11 @@ class _Scratch(ctypes.Structure):
         ("instance", c.wasmtime_instance_t),
         ("memory", c.wasmtime_extern_t),
         ("functions", c.wasmtime_extern_t * _FUNCTIONS_MOST),
-        ("first", ctypes.c_int32),  # of two wasmtime_val_raw_t, and the result
-        ("_first_rest", ctypes.c_uint8 * (ctypes.sizeof(c.wasmtime_val_raw_t) - 4)),
-        ("second", ctypes.c_int32),
-        ("_second_rest", ctypes.c_uint8 * (ctypes.sizeof(c.wasmtime_val_raw_t) - 4)),
+        ("value", ctypes.c_int32),  # of a wasmtime_val_raw_t: the argument, then the result
+        ("_value_rest", ctypes.c_uint8 * (ctypes.sizeof(c.wasmtime_val_raw_t) - 4)),
         ("trap", _address),
     )
-    first: int
-    second: int
+    value: int
     trap: int | None
 
 
@@ -71,7 +68,7 @@ def _offset(structure: type[ctypes.Structure], field: str) -> int:
 
 _MEMORY_AT = _offset(_Scratch, "memory")
 _FUNCTIONS_AT = _offset(_Scratch, "functions")
-_VALUES_AT = _offset(_Scratch, "first")
+_VALUE_AT = _offset(_Scratch, "value")
 _TRAP_AT = _offset(_Scratch, "trap")
 _OF = _offset(c.wasmtime_extern_t, "of")  # where what is exported is in its wasmtime_extern_t
 _EXTERN_BYTES = ctypes.sizeof(c.wasmtime_extern_t)
@@ -113,8 +110,8 @@ class Instance:
         """Return the bytes of linear memory, as wasmtime told when the last call had returned."""
         return self._size
 
-    def call(self, name: bytes, first: int = 0, second: int = 0) -> int:
-        """Call an export of up to two ``i32`` that returns one. Raises ``Trapped``.
+    def call(self, name: bytes, argument: int = 0) -> int:
+        """Call an export of at most one ``i32`` that returns one. Raises ``Trapped``.
 
         The GIL is released while it runs. The epoch deadline starts anew: a tick from before is not this call's.
         """
@@ -127,12 +124,12 @@ class Instance:
             function = self._functions[name] = at + _OF
         start, scratch = self._start, self._scratch
         _set_epoch_deadline(self._context, _FAR_EPOCH)
-        scratch.first, scratch.second = first, second
-        error = _func_call(self._context, function, start + _VALUES_AT, 2, start + _TRAP_AT)
+        scratch.value = argument
+        error = _func_call(self._context, function, start + _VALUE_AT, 1, start + _TRAP_AT)
         self._size = _memory_data_size(self._context, start + _MEMORY_AT + _OF) or 0
         if error or scratch.trap:
             self._raise(error)
-        return scratch.first
+        return scratch.value
 
     def close(self) -> None:
         """Free the memory; the instance is gone. May be called again."""

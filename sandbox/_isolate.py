@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 TrapKind: TypeAlias = Literal["interrupt", "memory", "stack", "other"]
 
-_ABI_VERSION = 1
+_ABI_VERSION = 2
 _RECORD_HEAD = struct.Struct("<IB")  # length, kind
 _CALL, _LOG, _END = b"CLE"
 _WAITING, _ENDED, _INTERRUPTED = 0, 1, 2
@@ -91,7 +91,7 @@ class Turn:
 class Isolate:
     """One isolate for one run: ``start``, then ``settle`` until a turn has an ``end``.
 
-    Not for two threads at once, but for ``interrupt``.
+    ``prepare`` may come first, at any time ahead of the run. Not for two threads at once, but for ``interrupt``.
     """
 
     def __init__(self, module: GuestModule, *, memory_bytes: int) -> None:
@@ -99,6 +99,7 @@ class Isolate:
         self._lock = threading.Lock()  # between interrupt() and close(): the flag lies in memory that close() unmaps
         self._is_open = True
         self.memory_used = 0
+        self.setup: bytes | None = None  # what it is prepared for
         if module.control_address is None:
             module.control_address = self._instance.call(b"portico_control")
             module.size_at_start = self._instance.size()
@@ -111,17 +112,38 @@ class Isolate:
         """How much its memory has grown since it was made; it never shrinks."""
         return self._instance.size() - self._size_at_start
 
-    def start(self, setup: bytes, source: bytes, *, clock_us: int, seed: bytes) -> Turn:
-        """Run ``source`` until it waits or ends. ``clock_us`` counts from 1970; ``seed`` is 32 bytes.
+    def prepare(self, setup: bytes) -> None:
+        """Take in what a program is told of its host, without running any of it.
 
         Raises ``IsolateTrap``, and ``ProtocolError`` when the guest or ``setup`` breaks the ABI.
         """
         self._check_open()
+        if self.setup is not None:
+            raise ValueError("an isolate is prepared once")
+        self.setup = setup
+        self._write_inbox(setup)
+        try:
+            status = self._instance.call(b"portico_prepare", len(setup))
+        except Trapped as trap:
+            raise IsolateTrap(_KINDS.get(trap.code, "other") if trap.code else "other") from trap
+        if status:
+            raise ProtocolError("an isolate refused its setup")
+
+    def start(self, setup: bytes, source: bytes, *, clock_us: int, seed: bytes) -> Turn:
+        """Run ``source`` until it waits or ends. ``clock_us`` counts from 1970; ``seed`` is 32 bytes.
+
+        Prepares the isolate first, unless that was done with the same ``setup``. Raises as ``prepare`` does.
+        """
+        self._check_open()
         if len(seed) != _SEED_BYTES:
             raise ValueError("the seed is 32 bytes")
+        if self.setup is None:
+            self.prepare(setup)
+        elif self.setup != setup:
+            raise ValueError("the isolate was prepared for another setup")
         ctypes.memmove(self._control + _SEED_AT, seed, _SEED_BYTES)
-        self._write_inbox(setup + b"\0" + source)
-        return self._turn(b"portico_start", len(setup), len(source), clock_us=clock_us)
+        self._write_inbox(source)
+        return self._turn(b"portico_start", len(source), clock_us=clock_us)
 
     def settle(self, settlements: bytes, *, clock_us: int) -> Turn:
         """Hand over answers, a JSON array of settlements (``[]`` wakes timers), and run until it waits or ends.
@@ -130,7 +152,7 @@ class Isolate:
         """
         self._check_open()
         self._write_inbox(settlements)
-        return self._turn(b"portico_settle", len(settlements), 0, clock_us=clock_us)
+        return self._turn(b"portico_settle", len(settlements), clock_us=clock_us)
 
     def interrupt(self) -> None:
         """Stop the turn that is going on, at its next check of the flag; may be called by any thread."""
@@ -161,11 +183,11 @@ class Isolate:
             raise ProtocolError("an isolate put its inbox outside its memory")
         ctypes.memmove(self._instance.base + address, data, len(data))
 
-    def _turn(self, name: bytes, first: int, second: int, *, clock_us: int) -> Turn:
+    def _turn(self, name: bytes, length: int, *, clock_us: int) -> Turn:
         control = self._block
         control.clock_us = clock_us
         try:
-            status = self._instance.call(name, first, second)
+            status = self._instance.call(name, length)
         except Trapped as trap:
             raise IsolateTrap(_KINDS.get(trap.code, "other") if trap.code else "other", self._logs_so_far()) from trap
         self.memory_used = control.memory_used

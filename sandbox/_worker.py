@@ -147,7 +147,7 @@ class Worker:
     def _make_spare(self) -> None:
         try:
             self._spare.make()
-        except WasmtimeError:  # no memory for it now: a run that needs one says so
+        except (WasmtimeError, IsolateTrap, ProtocolError):  # no memory for it now, say: the run that needs one tells
             self._spare.forget()
 
     def _close_ended(self) -> None:
@@ -167,7 +167,7 @@ class Worker:
     def _start(self, run_id: int, start: frames.Start) -> None:
         began_ns = time.thread_time_ns()
         try:
-            isolate = self._spare.take(start.memory_bytes)
+            isolate = self._spare.take(start.memory_bytes, start.setup)
         except (WasmtimeError, MemoryError):
             self._fail(run_id, Cause.WORKER, cpu_us=0, memory_bytes=0, is_answer=True)
             return

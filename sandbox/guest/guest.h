@@ -51,7 +51,7 @@ typedef struct {
     volatile uint32_t interrupt; /* host sets 1, from any thread: the program stops at its next check */
     int64_t clock_us;          /* host, before each turn: microseconds since 1970; frozen during the turn */
     uint8_t seed[32];          /* host, before start */
-    uint32_t inbox;            /* address and capacity of the inbox; moves in portico_reserve and portico_start */
+    uint32_t inbox;            /* address and capacity of the inbox; moves in portico_reserve and portico_prepare */
     uint32_t inbox_capacity;
     uint32_t outbox;           /* address and length of this turn's records */
     uint32_t outbox_length;    /* covers whole records only, also after a trap */

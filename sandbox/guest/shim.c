@@ -1,4 +1,4 @@
-/* The guest's outer surface: six exports and one control block. README.md tells the ABI from the host's side.
+/* The guest's outer surface: its exports and one control block. README.md tells the ABI from the host's side.
 
    Ownership contract
    - The module is one isolate: one runtime, one context, one program. It is used for one run and thrown away, so
@@ -20,7 +20,7 @@
 #define EXPORT(name) __attribute__((export_name(#name), used)) name
 
 enum {
-    ABI_VERSION = 1,
+    ABI_VERSION = 2,
     INBOX_BYTES = 16 * 1024, /* most programs and answers fit: no call to reserve, no allocation */
     WAITING = 0,
     ENDED = 1,
@@ -184,28 +184,35 @@ static int advance(void)
     return !is_over ? WAITING : report_is_interrupted() ? INTERRUPTED : ENDED;
 }
 
-int EXPORT(portico_start)(uint32_t setup_length, uint32_t source_length)
+/* The host may call this long before the run: no clock and no seed are set, and no code of the program's runs in it. */
+int EXPORT(portico_prepare)(uint32_t length)
 {
     char *bytes = (char *)(uintptr_t)control.inbox;
-    if ((uint64_t)setup_length + source_length + 1 >= control.inbox_capacity || bytes[setup_length])
+    if (limits.memory_bytes || length >= control.inbox_capacity)
         return BAD_INPUT;
-    outbox_clear();
-    random_seed(control.seed);
-    timers_start();
     bool is_lasting = bytes != inbox;
     if (is_lasting) { /* a reserved inbox is left to the names in it: a copy would double the memory that they touch */
         control.inbox = (uint32_t)(uintptr_t)inbox;
         control.inbox_capacity = sizeof(inbox);
     }
-    JSValue setup = setup_read(context, bytes, setup_length, is_lasting);
+    JSValue setup = setup_read(context, bytes, length, is_lasting);
     if (JS_IsException(setup))
         return BAD_INPUT;
     JSValue begun = JS_Call(context, begin_run, JS_UNDEFINED, 1, (JSValueConst *)&setup);
     JS_FreeValue(context, setup);
-    if (JS_IsException(begun))
+    return JS_IsException(begun) ? BAD_INPUT : 0;
+}
+
+int EXPORT(portico_start)(uint32_t length)
+{
+    char *bytes = (char *)(uintptr_t)control.inbox;
+    if (!limits.memory_bytes || length >= control.inbox_capacity)
         return BAD_INPUT;
-    bytes[setup_length + 1 + source_length] = 0;
-    program_load(context, bytes + setup_length + 1, source_length);
+    outbox_clear();
+    random_seed(control.seed);
+    timers_start();
+    bytes[length] = 0;
+    program_load(context, bytes, length);
     return advance();
 }
 

@@ -46,7 +46,7 @@ def test_the_module_imports_nothing(module: wasmtime.Module) -> None:
 
 
 def test_the_module_exports_its_abi_and_nothing_of_its_build(module: wasmtime.Module) -> None:
-    names = ["memory", "portico_control", "portico_reserve", "portico_settle", "portico_start"]
+    names = ["memory", "portico_control", "portico_prepare", "portico_reserve", "portico_settle", "portico_start"]
 
     assert sorted(export.name for export in module.exports) == names
 

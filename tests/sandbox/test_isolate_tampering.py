@@ -213,7 +213,7 @@ def test_the_clock_stands_still_during_a_turn_and_moves_between(host: Host) -> N
         {"outbox": 0xFFFFFFF0},
         {"length": 0xFFFFFFFF},
         {"outbox": 2**31, "length": 64},
-        {"abi": 2},
+        {"abi": 1},
         {"length": 3},
     ],
 )
@@ -273,8 +273,8 @@ def _settle_corrupted(isolate: Isolate, words: dict[int, int], memory: dict[int,
     """Settle, with the control block written over between the guest's return and the host's look at it."""
     call = isolate._instance.call
 
-    def call_then_corrupt(name: bytes, first: int = 0, second: int = 0) -> int:
-        status = call(name, first, second)
+    def call_then_corrupt(name: bytes, argument: int = 0) -> int:
+        status = call(name, argument)
         for address, data in (memory or {}).items():
             ctypes.memmove(isolate._instance.base + address, data, len(data))
         for offset, word in words.items():

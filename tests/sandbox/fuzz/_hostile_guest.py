@@ -21,7 +21,8 @@ _TEXT = f"""
   (memory (export "memory") 2 2)
   (func (export "portico_control") (result i32) (i32.const {CONTROL_AT}))
   (func (export "portico_reserve") (param i32) (result i32) (i32.load (i32.const {RESERVED_AT})))
-  (func (export "portico_start") (param i32 i32) (result i32) (i32.load (i32.const {STATUS_AT})))
+  (func (export "portico_prepare") (param i32) (result i32) (i32.const 0))
+  (func (export "portico_start") (param i32) (result i32) (i32.load (i32.const {STATUS_AT})))
   (func (export "portico_settle") (param i32) (result i32) (i32.load (i32.const {STATUS_AT}))))
 """
 
@@ -30,7 +31,7 @@ _TEXT = f"""
 class Left:
     """What the guest leaves: fields of its control block, what its calls return, and bytes of its memory."""
 
-    abi: int = 1
+    abi: int = 2
     status: int = 0
     inbox: int = 4_096
     inbox_capacity: int = 65_536

@@ -40,8 +40,8 @@ class Corrupting:
         self._control = isolate._control
         self._words = words
 
-    def call(self, name: bytes, first: int = 0, second: int = 0) -> int:
-        status = self._instance.call(name, first, second)
+    def call(self, name: bytes, argument: int = 0) -> int:
+        status = self._instance.call(name, argument)
         for offset, word in self._words.items():
             ctypes.memmove(self._control + offset, struct.pack("<I", word), 4)
         return status
