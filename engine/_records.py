@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typegen import JsonObject, JsonValue
+    from typegen import JsonObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +38,9 @@ class RunRecord:
 
     def as_json(self) -> JsonObject:
         """Return the record as one JSON object, calls counted by tool."""
-        by_tool: dict[str, JsonValue] = dict(Counter(call.identifier for call in self.calls))
+        by_tool: dict[str, int] = {}
+        for call in self.calls:
+            by_tool[call.identifier] = by_tool.get(call.identifier, 0) + 1
         return {
             "run": self.run_id,
             "source_sha256": self.source_sha256,
@@ -50,5 +51,5 @@ class RunRecord:
             "answer_chars": self.answer_chars,
             "calls": len(self.calls),
             "calls_ok": self.calls_ok,
-            "tools": by_tool,
+            "tools": {**by_tool},
         }

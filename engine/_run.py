@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import time
 from typing import TYPE_CHECKING
 
 import anyio
@@ -67,7 +68,7 @@ class Run:
         self._journal = journal
         self._limits = limits
         self._store = store
-        self._started_at = anyio.current_time()
+        self._started_at = time.monotonic()
         self._host_calls = HostCalls(
             catalog=catalog,
             invoker=invoker,
@@ -197,7 +198,7 @@ class Run:
             run_id=self.id,
             source_sha256=hashlib.sha256(self._source.encode("utf-8", "replace")).hexdigest(),
             status=status,
-            duration_s=anyio.current_time() - self._started_at,
+            duration_s=time.monotonic() - self._started_at,
             cpu_s=usage.cpu_s if usage else 0.0,
             memory_bytes=usage.memory_bytes if usage else 0,
             answer_chars=len(text),

@@ -73,4 +73,6 @@ class Recorder:
 
 def _write(kind: str, fields: JsonObject) -> None:
     if LOGGER.isEnabledFor(logging.INFO):
-        LOGGER.info("%s", orjson.dumps({"kind": kind, **fields}).decode())
+        text = orjson.dumps({"kind": kind, **fields}).decode()
+        # In place of LOGGER.info, which looks for the line that called it: that took a third of what a line takes.
+        LOGGER.handle(LOGGER.makeRecord(LOGGER.name, logging.INFO, __file__, 0, text, (), None))

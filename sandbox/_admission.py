@@ -59,6 +59,7 @@ class Share:
 
     def __init__(self, owner: str, bounds: Bounds) -> None:
         self.owner = owner
+        self.is_bounded = owner != NOBODY  # whether the bounds of a user hold for it
         self.waiting: deque[Seat] = deque()
         self.seats: set[Seat] = set()  # those that have begun
         self.meter = CpuMeter(budget_s=bounds.user_cpu_s, window_s=bounds.cpu_window_s)
@@ -67,11 +68,6 @@ class Share:
         self.long_turns = 0
         self.served = 0
         self.offended_at = -math.inf
-
-    @property
-    def is_bounded(self) -> bool:
-        """Whether the bounds of a user hold for it."""
-        return self.owner != NOBODY
 
     def is_offender(self, now: float) -> bool:
         """Whether a run of this user has lately held a worker for long."""

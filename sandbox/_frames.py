@@ -36,7 +36,7 @@ _HEADER = struct.Struct("<IBI")
 _START = struct.Struct("<QIQ32sI")
 _SETTLE = struct.Struct("<QI")
 _TICK = struct.Struct("<Q")
-_REPORT = struct.Struct("<QQQBB")
+_REPORT = struct.Struct("<QQQBBB")
 _RECORD = struct.Struct("<BI")
 
 MAX_PAYLOAD_BYTES = 160 * 2**20  # twice the largest text limit and room for the rest; checked before anything is kept
@@ -99,6 +99,7 @@ class Report:
     """The payload of ``TURN``, and of ``FAILED`` with a ``cause``; ``records`` are ``(tag, JSON text)``.
 
     ``memory_bytes`` is what the run's heap holds, ``grown_bytes`` what its isolate has grown by, and keeps to its end.
+    With ``has_timer`` there may be a turn that answers nothing, before any host call is answered.
     """
 
     cpu_us: int
@@ -108,6 +109,7 @@ class Report:
     records: tuple[tuple[int, bytes], ...] = ()
     cause: Cause | None = None
     grown_bytes: int = 0
+    has_timer: bool = False
 
 
 def encode(kind: Kind, run: int, payload: bytes = b"") -> bytes:
@@ -155,30 +157,31 @@ def encode_turn(
     memory_bytes: int,
     is_answer: bool,
     grown_bytes: int = 0,
+    has_timer: bool = False,
 ) -> Iterator[bytes]:
     """Yield the ``TURN`` frames of one turn; all but the last one are as full as ``TURN_CHUNK_BYTES`` says."""
     parts: list[bytes] = []
     size = 0
     for tag, record in records:
         if size + len(record) > TURN_CHUNK_BYTES and parts:
-            yield encode(
-                Kind.TURN, run, b"".join((_REPORT.pack(cpu_us, memory_bytes, grown_bytes, 0, is_answer), *parts))
-            )
+            head = _REPORT.pack(cpu_us, memory_bytes, grown_bytes, False, is_answer, has_timer)
+            yield encode(Kind.TURN, run, b"".join((head, *parts)))
             parts, size = [], 0
         parts += (_RECORD.pack(tag, len(record)), record)
         size += len(record)
-    yield encode(Kind.TURN, run, b"".join((_REPORT.pack(cpu_us, memory_bytes, grown_bytes, 1, is_answer), *parts)))
+    head = _REPORT.pack(cpu_us, memory_bytes, grown_bytes, True, is_answer, has_timer)
+    yield encode(Kind.TURN, run, b"".join((head, *parts)))
 
 
 def encode_failed(run: int, cause: Cause, *, cpu_us: int, memory_bytes: int, is_answer: bool) -> bytes:
     """Return a ``FAILED`` frame."""
-    return encode(Kind.FAILED, run, _REPORT.pack(cpu_us, memory_bytes, 0, 1, is_answer) + bytes((cause,)))
+    return encode(Kind.FAILED, run, _REPORT.pack(cpu_us, memory_bytes, 0, True, is_answer, False) + bytes((cause,)))
 
 
 def decode_turn(payload: bytes) -> Report:
     """Read the payload of a ``TURN`` frame. Raises ``FrameError`` when it is not one."""
     try:
-        cpu_us, memory_bytes, grown_bytes, is_last, is_answer = _REPORT.unpack_from(payload)
+        cpu_us, memory_bytes, grown_bytes, is_last, is_answer, has_timer = _REPORT.unpack_from(payload)
         records: list[tuple[int, bytes]] = []
         at = _REPORT.size
         while at < len(payload):
@@ -197,6 +200,7 @@ def decode_turn(payload: bytes) -> Report:
         is_answer=bool(is_answer),
         records=tuple(records),
         grown_bytes=grown_bytes,
+        has_timer=bool(has_timer),
     )
 
 
@@ -204,7 +208,7 @@ def decode_failed(payload: bytes) -> Report:
     """Read the payload of a ``FAILED`` frame. Raises ``FrameError`` when it is not one."""
     if len(payload) != _REPORT.size + 1:
         raise FrameError("a failure's frame has the wrong size")
-    cpu_us, memory_bytes, _, _, is_answer = _REPORT.unpack_from(payload)
+    cpu_us, memory_bytes, _, _, is_answer, _ = _REPORT.unpack_from(payload)
     try:
         cause = Cause(payload[-1])
     except ValueError as error:

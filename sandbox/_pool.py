@@ -145,8 +145,8 @@ class Sandbox:
         transcript = Transcript(limits, program.source, on_report=report)
         self._active_runs += 1
         try:
+            clock.start(scope, limit_s=limits.wall_s)
             with scope:
-                clock.start(scope, limit_s=limits.wall_s)
                 if error is None:
                     self._admission.check(share)
                     error = await self._run(program, transcript, seat)

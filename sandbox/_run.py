@@ -58,6 +58,8 @@ class Run:
         self._is_ended = False
         self._is_over = False  # in the worker too
         self._alarm: asyncio.Future[None] | None = None  # while `drive` waits for something to do
+        self._has_timer = False  # so that the program may go on before a host call is answered
+        self._scope: anyio.CancelScope | None = None  # of the handlers that are going on
         self._tasks: TaskGroup | None = None
         self._context: contextvars.Context | None = None  # of the caller: that of a report is the worker's
 
@@ -75,6 +77,7 @@ class Run:
         except ProtocolError as error:
             self._end(error, is_over=False)
             return
+        self._has_timer = report.has_timer
         if report.is_last and self._transcript.end is not None:
             self._end(self._transcript.end.error)
         elif report.cause is not None:
@@ -105,8 +108,12 @@ class Run:
         self._worker.begin(self._id, self, frames.encode_start(self._id, start))
         try:
             await self._until_there_is_something_to_do()
+            if self._waits_for_one_call:
+                with anyio.CancelScope() as self._scope:
+                    await self._serve_one_by_one()
             if not self._is_ended:
                 async with anyio.create_task_group() as self._tasks:
+                    self._scope = self._tasks.cancel_scope
                     self._context = contextvars.copy_context()
                     await self._serve_until_the_end()
         except BaseExceptionGroup as group:
@@ -124,8 +131,8 @@ class Run:
         self._ending = ending
         self._is_ended = True
         self._is_over = is_over
-        if self._tasks is not None and self._serving:
-            self._tasks.cancel_scope.cancel()
+        if self._scope is not None and self._serving:
+            self._scope.cancel()
         self._wake()
 
     def _go_on(self, *, is_answer: bool) -> None:
@@ -155,8 +162,20 @@ class Run:
     def _may_serve(self) -> bool:
         return bool(self._waiting) and self._serving < self._program.limits.concurrent_calls
 
+    @property
+    def _waits_for_one_call(self) -> bool:
+        """Whether the program can do nothing before the one call that it has made is answered."""
+        return not self._is_ended and len(self._waiting) == len(self._open_calls) == 1 and not self._has_timer
+
+    async def _serve_one_by_one(self) -> None:
+        """Answer calls as long as the program makes one at a time: a task group would take 12 us of a short run."""
+        while self._waits_for_one_call:
+            self._serving += 1
+            await self._serve_calls()
+            await self._until_there_is_something_to_do()
+
     async def _serve_until_the_end(self) -> None:
-        """Answer one call at a time here, and others that come meanwhile in tasks beside: most runs need no task."""
+        """Answer one call at a time here, and others that come meanwhile in tasks beside."""
         while True:
             await self._until_there_is_something_to_do()
             if self._is_ended:

@@ -256,6 +256,7 @@ class Worker:
             cpu_us=run.cpu_us,
             memory_bytes=run.isolate.memory_used,
             grown_bytes=run.isolate.grown_bytes,
+            has_timer=run.wake_at_us is not None,
             is_answer=is_answer,
         ):
             self._link.send(frame)

@@ -75,7 +75,7 @@ class RecordWriter:
                 logger.error("records are dropped: %d wait for the store already", MAX_WAITING)
             return
         self._noted += 1
-        stored = {key: _storable(value) for key, value in row.items()}
+        stored = _storable(row)
         self._waiting.append((table, stored))
         if self._journal is not None:
             self._journal.append(table.name, stored)
@@ -178,10 +178,12 @@ class RecordWriter:
             self._dropped = 0
 
 
-def _storable(value: JsonValue) -> JsonValue:
-    """Fit a value into a column of any database: names come from upstreams, which may call a tool anything."""
-    if isinstance(value, str):
-        return plain(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return max(-_INT64, min(value, _INT64))
-    return value
+def _storable(row: Mapping[str, JsonValue]) -> Row:
+    """Fit values into the columns of any database: names come from upstreams, which may call a tool anything."""
+    stored = dict(row)
+    for name, value in row.items():
+        if isinstance(value, str):
+            stored[name] = plain(value)
+        elif isinstance(value, int) and not -_INT64 <= value <= _INT64:
+            stored[name] = max(-_INT64, min(value, _INT64))
+    return stored

@@ -46,16 +46,23 @@ RECORDS = [
     b"\xff\xfe",
 ]
 RECORD = st.tuples(st.sampled_from([*Tag, 9]), st.sampled_from(RECORDS) | st.binary(max_size=40))
-REPORT = struct.Struct("<QQQBB")
+REPORT = struct.Struct("<QQQBBB")
 
 
-def turn(records: Sequence[tuple[int, bytes]], *, is_last: bool, is_answer: bool, run: int) -> bytes:
+def turn(records: Sequence[tuple[int, bytes]], *, is_last: bool, is_answer: bool, has_timer: bool, run: int) -> bytes:
     body = b"".join(struct.pack("<BI", tag, len(record)) + record for tag, record in records)
-    return frames.encode(Kind.TURN, run, REPORT.pack(5, 5, 5, is_last, is_answer) + body)
+    return frames.encode(Kind.TURN, run, REPORT.pack(5, 5, 5, is_last, is_answer, has_timer) + body)
 
 
 WHICH_RUN = st.sampled_from([RUN, RUN, RUN, RUN + 1, 0])
-TURN = st.builds(turn, st.lists(RECORD, max_size=4), is_last=st.booleans(), is_answer=st.booleans(), run=WHICH_RUN)
+TURN = st.builds(
+    turn,
+    st.lists(RECORD, max_size=4),
+    is_last=st.booleans(),
+    is_answer=st.booleans(),
+    has_timer=st.booleans(),
+    run=WHICH_RUN,
+)
 FAILURE = st.builds(
     lambda cause, run, is_answer: frames.encode_failed(run, cause, cpu_us=1, memory_bytes=1, is_answer=is_answer),
     st.sampled_from(Cause),
