@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -12,6 +13,8 @@ from portal.wire._names import CANCELLATION
 
 if TYPE_CHECKING:
     from typegen import JsonObject, JsonValue
+
+logger = logging.getLogger("portico.wire")
 
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
@@ -68,8 +71,7 @@ class Outgoing:
             await waiting.answered.wait()
         except anyio.get_cancelled_exc_class():
             if tell_cancelled:
-                with anyio.move_on_after(_CANCEL_S, shield=True):
-                    await send(notification_message(CANCELLATION, {"requestId": key}))
+                await self._tell_cancelled(key, send)
             raise
         finally:
             del self._waiting[key]
@@ -102,6 +104,14 @@ class Outgoing:
             waiting.error = error
             waiting.answered.set()
         return bool(failed)
+
+    @staticmethod
+    async def _tell_cancelled(key: RequestId, send: Send) -> None:
+        with anyio.move_on_after(_CANCEL_S, shield=True):
+            try:
+                await send(notification_message(CANCELLATION, {"requestId": key}))
+            except Exception as error:  # noqa: BLE001 -- however it fails, what ended the wait must win: the request went out
+                logger.debug("a cancellation was not taken (%s)", type(error).__name__)
 
 
 def _object(value: JsonValue) -> JsonObject | None:

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from portal._errors import UpstreamUnavailable
+from portal._errors import UpstreamTimeout, UpstreamUnavailable
 from portal._secret import Secret
 from portal._server_config import BearerAuth, ServerConfig
 from portal.upstream._connect import open_session
 from portal.upstream._event_stream import Event, EventReader
+from portal.upstream._exchange import Timeouts
 from portal.upstream._failures import TransportFailure
 from tests.portal.upstream.conftest import HELLO, PATIENCE_S, Scripted, calling, serving_scripted
 
 if TYPE_CHECKING:
-    from tests.portal.upstream.conftest import JSON, Asked, Opened
+    from tests.portal.upstream.conftest import JSON, Answering, Asked, Opened
 
 HANDSHAKE = "2025-11-25"
 STREAM = (
@@ -152,8 +153,11 @@ async def test_a_connection_serves_one_request_after_the_other(opened: Opened) -
     assert len({asked.writer for asked in scripted.seen}) == 1
 
 
-def over_sse(endpoint: str = "/messages?session=1") -> Scripted:
-    """A server of HTTP+SSE: its stream names ``endpoint``, carries what it answers, and ends when a tool is called."""
+def over_sse(endpoint: str = "/messages?session=1", *, called: Answering | None = None) -> Scripted:
+    """A server of HTTP+SSE: its stream names ``endpoint`` and carries what it answers.
+
+    When a tool is called, ``called`` gets the stream, which ends with it.
+    """
 
     async def listening(asked: Asked) -> None:
         await asked.stream()
@@ -163,6 +167,8 @@ def over_sse(endpoint: str = "/messages?session=1") -> Scripted:
         hello = await scripted.reached("initialize")
         await asked.event({"id": hello.id, "result": {"protocolVersion": "2024-11-05", "capabilities": {}}})
         await scripted.reached("tools/call")
+        if called is not None:
+            await called(asked)
 
     async def accept(asked: Asked) -> None:
         await asked.reply(202, b"Accepted")
@@ -210,3 +216,18 @@ async def test_a_session_that_the_server_forgot_is_lost_over_sse_too() -> None:
         await session.check(timeout_s=PATIENCE_S)
 
     assert session.loss.cause == "the server no longer knows the session"
+
+
+@pytest.mark.parametrize("status", [404, 429, 500])
+async def test_a_call_whose_time_is_over_stays_one_although_nobody_takes_its_cancellation(status: int) -> None:
+    """A call of unknown fate must never look like one that was not sent: it would be sent again."""
+    scripted = over_sse(called=lambda asked: asked.until_gone())
+    scripted.answers["notifications/cancelled"] = lambda asked: asked.reply(status)
+    async with (
+        serving_scripted(scripted) as url,
+        open_session(at_sse(url), capabilities={}, on_notification=lambda *_: None) as session,
+    ):
+        with pytest.raises(UpstreamTimeout):
+            await calling(session, timeouts=Timeouts(idle_s=0.2))
+
+    assert len(scripted.of("notifications/cancelled")) == 1
