@@ -48,7 +48,10 @@ class Channel(Protocol):
         ...
 
     async def notify(self, message: Message) -> None:
-        """Send a notification or an answer. Raises ``TransportFailure``."""
+        """Send a notification or an answer.
+
+        Raises ``TransportFailure``, and ``wire.RpcError`` and ``SessionLost`` where something answers it all the same.
+        """
 
     def settle(self, version: str, *, is_modern: bool) -> None:
         """Learn the protocol version that was agreed on."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -81,17 +80,23 @@ async def negotiate(
     ids: Iterator[int],
     is_handshake_first: bool = False,
 ) -> Agreed:
-    """Agree on a version. Raises ``RpcError``, ``TransportFailure`` or ``UpstreamUnavailable``.
+    """Agree on a version. Raises ``RpcError``, ``SessionLost``, ``TransportFailure`` or ``UpstreamUnavailable``.
 
-    Whatever is no proof of MCP 2026-07-28 leads to the handshake; only a server that names versions of which none is
-    known here is given up at once. With ``is_handshake_first`` a server that speaks both eras is met in the older one,
-    as it would be by the client that the session is for.
+    Whatever is no proof of MCP 2026-07-28 leads to the handshake, but for what that would meet too: a server that
+    cannot be reached or refuses the credential, or one that names versions of which none is known here. With
+    ``is_handshake_first`` a server that speaks both eras is met in the older one, as it would be by the client that the
+    session is for.
     """
     talk = _Talk(channel, tasks, ids)
     agreed = None
     if is_handshake_first:
-        with suppress(RpcError, TransportFailure, UpstreamUnavailable):  # a server of 2026-07-28 alone
+        try:
             agreed = await _handshake(talk, server_id, capabilities)
+        except TransportFailure as failure:
+            if _is_decisive(failure):
+                raise
+        except (RpcError, UpstreamUnavailable):
+            pass  # a server of 2026-07-28 alone
     if agreed is None:
         agreed = await _probed(talk, server_id, capabilities)
     channel.settle(agreed.version, is_modern=agreed.version == MODERN_VERSION)
@@ -102,6 +107,8 @@ async def negotiate(
             if failure.kind != "status":  # a server that does not like notifications may answer requests all the same
                 raise
             logger.warning("%s: answered HTTP %s to notifications/initialized", server_id, failure.status)
+        except RpcError as error:
+            logger.warning("%s: refused notifications/initialized: %s", server_id, error.message[:300])
         channel.listen()
     return agreed
 
@@ -237,8 +244,8 @@ def _is_about_version(error: RpcError) -> bool:
 
 
 def _is_decisive(failure: TransportFailure) -> bool:
-    # A server of before may answer what it does not know in any way.
-    return failure.status in _DECISIVE if failure.kind == "status" else failure.kind != "not_mcp"
+    # A server of before may answer what it does not know in any way, and hang up on it.
+    return failure.status in _DECISIVE if failure.kind == "status" else failure.kind in {"unsent", "too_large"}
 
 
 def _supported(error: RpcError) -> list[str]:

@@ -9,11 +9,11 @@ import pytest
 from portal._errors import UpstreamRefused, UpstreamUnavailable
 from portal._server_config import ServerConfig
 from portal.upstream import _negotiation
-from portal.upstream._connect import http_candidates
-from tests.portal.upstream.conftest import HELLO, PATIENT, Client, Scripted, calling
+from portal.upstream._connect import http_candidates, open_session
+from tests.portal.upstream.conftest import HELLO, PATIENT, Client, Scripted, calling, serving_scripted
 
 if TYPE_CHECKING:
-    from tests.portal.upstream.conftest import JSON, Asked, Opened
+    from tests.portal.upstream.conftest import JSON, Answering, Asked, Opened
 
 ODD: JSON = {"content": [{"type": "hologram", "depth": 3}], "com.example/x": [1, None], "_meta": {"com.example/t": 1}}
 
@@ -95,9 +95,13 @@ async def test_arguments_of_megabytes_arrive_whole(opened: Opened) -> None:
     assert scripted.of("tools/call")[0].message["params"]["arguments"]["text"] == text
 
 
-async def test_a_server_that_takes_no_notification_is_opened_all_the_same(opened: Opened) -> None:
+@pytest.mark.parametrize(
+    "refusal",
+    [lambda asked: asked.reply(400), lambda asked: asked.error(-32600, "Not a request", status=400)],
+)
+async def test_a_server_that_takes_no_notification_is_opened_all_the_same(opened: Opened, refusal: Answering) -> None:
     scripted = Scripted({"tools/call": plain}, "2025-03-26")
-    scripted.answers["notifications/initialized"] = lambda asked: asked.reply(400)
+    scripted.answers["notifications/initialized"] = refusal
     async with opened(scripted) as session:
         assert await calling(session) == ODD
 
@@ -136,6 +140,33 @@ async def test_a_server_that_answers_nothing_but_a_handshake_is_opened(
         result = await calling(session)
 
     assert result == ODD
+
+
+async def test_a_server_that_hangs_up_on_all_but_a_handshake_is_opened(opened: Opened) -> None:
+    async def hang_up(asked: Asked) -> None:
+        asked.writer.transport.abort()
+
+    async with opened(Scripted({"server/discover": hang_up, "tools/call": plain}, "2025-06-18")) as session:
+        result = await calling(session)
+
+    assert result == ODD
+
+
+@pytest.mark.parametrize("status", [401, 429, 503])
+async def test_what_both_eras_would_meet_is_met_once_by_a_session_that_begins_with_the_handshake(status: int) -> None:
+    scripted = Scripted({"initialize": lambda asked: asked.reply(status)})
+    async with serving_scripted(scripted) as url:
+        with pytest.raises(UpstreamUnavailable) as failure:
+            async with open_session(
+                ServerConfig(id="up", url=url),
+                capabilities={},
+                on_notification=lambda *_: None,
+                is_handshake_first=True,
+            ):
+                pass
+
+    assert failure.value.code == status
+    assert scripted.methods() == ["initialize"]
 
 
 async def test_a_slow_server_that_knows_no_handshake_is_opened(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
