@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import orjson
@@ -71,15 +70,19 @@ class HostCalls:
     async def answer(self, call: HostCall) -> bytes:
         """Answer one host call with JSON text. Raises ``Rejection``, which the guest throws as a JavaScript error."""
         arguments: list[JsonValue] = orjson.loads(call.args)
-        with _rejections():
+        try:
             builtin = self._builtins.get(call.method)
             return await builtin(arguments) if builtin is not None else await self._tool(call.method, arguments)
+        except (CallError, UpstreamError) as error:
+            raise _rejection_of(error) from error
 
     async def call(self, name: str, arguments: JsonObject) -> bytes:
         """Call one tool, without a program, as one call of a program would. Raises ``Rejection`` likewise."""
-        with _rejections():
+        try:
             _check_writable(name, arguments)
             return await self._tool(name, [arguments])
+        except (CallError, UpstreamError) as error:
+            raise _rejection_of(error) from error
 
     async def _tool(self, name: str, arguments: list[JsonValue]) -> bytes:
         entry = self._entry(name)
@@ -221,16 +224,12 @@ class HostCalls:
         return await self._find_result(run_id)
 
 
-@contextmanager
-def _rejections() -> Iterator[None]:
-    """Turn what a call can fail by into what the guest throws."""
-    try:
-        yield
-    except UpstreamError as error:
-        fields = {"server": error.server, "tool": error.tool, "code": error.code, "data": _readable(error.data)}
-        raise Rejection(error.message, name=TOOL_ERROR, fields=fields) from error
-    except CallError as error:
-        raise Rejection(error.message, name=error.name, fields=error.fields) from error
+def _rejection_of(error: CallError | UpstreamError) -> Rejection:
+    """Return what the guest throws for what a call failed by."""
+    if isinstance(error, CallError):
+        return Rejection(error.message, name=error.name, fields=error.fields)
+    fields = {"server": error.server, "tool": error.tool, "code": error.code, "data": _readable(error.data)}
+    return Rejection(error.message, name=TOOL_ERROR, fields=fields)
 
 
 def _check_writable(name: str, arguments: JsonObject) -> None:

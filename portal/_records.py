@@ -1,10 +1,11 @@
-"""One structured record for every call that leaves through the invoker and for every run: a log line each, and a row.
+"""One structured record for every call that leaves through the invoker and for every run: a row each, and a log line.
 
 Arguments and results are not in them.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from dataclasses import dataclass, field
@@ -52,27 +53,35 @@ _CALL_FIELDS: Final = tuple(each.name for each in fields_of(CallRecord))
 
 
 class Recorder:
-    """Writes each record to the log at once, and notes it for the store, which takes it a moment later."""
+    """Notes each record for the store, which has it when ``write_call`` or ``write_run`` returns, and then logs it.
+
+    Nobody waits for the line of the log: it is written when the event loop comes to it, most often while the answer is
+    on its way.
+    """
 
     def __init__(self, stored: Records | None = None) -> None:
         self._stored = stored
 
     def write_call(self, record: CallRecord) -> None:
         """Write the record of one call."""
-        _write("call", record.as_json())
         if self._stored is not None:
             self._stored.note_call(record)
+        _log_soon("call", record.as_json())
 
     def write_run(self, record: JsonObject, *, user: str, portal: str) -> None:
         """Write the record of one run, as the engine describes it."""
         fields: JsonObject = {"time": time.time(), "user": user, "portal": portal, **record}
-        _write("run", fields)
         if self._stored is not None:
             self._stored.note_run(fields)
+        _log_soon("run", fields)
 
 
-def _write(kind: str, fields: JsonObject) -> None:
+def _log_soon(kind: str, fields: JsonObject) -> None:
     if LOGGER.isEnabledFor(logging.INFO):
-        text = orjson.dumps({"kind": kind, **fields}).decode()
-        # In place of LOGGER.info, which looks for the line that called it: that took a third of what a line takes.
-        LOGGER.handle(LOGGER.makeRecord(LOGGER.name, logging.INFO, __file__, 0, text, (), None))
+        asyncio.get_running_loop().call_soon(_log, kind, fields)
+
+
+def _log(kind: str, fields: JsonObject) -> None:
+    text = orjson.dumps({"kind": kind, **fields}).decode()
+    # In place of LOGGER.info, which looks for the line that called it: that took a third of what a line takes.
+    LOGGER.handle(LOGGER.makeRecord(LOGGER.name, logging.INFO, __file__, 0, text, (), None))

@@ -25,8 +25,7 @@ from __future__ import annotations
 
 import enum
 import struct
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -82,8 +81,7 @@ class FrameError(ValueError):
     """Raised for bytes that are no frame of this protocol."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Start:
+class Start(NamedTuple):
     """The payload of ``START``."""
 
     cpu_limit_us: int
@@ -94,8 +92,7 @@ class Start:
     source: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Report(NamedTuple):
     """The payload of ``TURN``, and of ``FAILED`` with a ``cause``; ``records`` are ``(tag, JSON text)``.
 
     ``memory_bytes`` is what the run's heap holds, ``grown_bytes`` what its isolate has grown by, and keeps to its end.

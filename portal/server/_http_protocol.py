@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from portal.server._gathered_writes import GatheredWrites
 from portal.server._http_messages import MAX_HEAD_BYTES
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ _HEAD_TOO_LARGE: Final = (
 class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's protocol, giving up on clients that would hold it for ever."""
 
+    _writes: GatheredWrites
     _is_in_head = True
     _is_refused = False
     _head_bytes = 0
@@ -41,7 +43,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Give the client time to send a first request."""
-        super().connection_made(transport)
+        self._writes = GatheredWrites(transport, self.loop)
+        super().connection_made(cast("Transport", self._writes))
         self._head_timer = self.loop.call_later(HEAD_S, transport.abort)
 
     def data_received(self, data: bytes) -> None:
@@ -73,6 +76,11 @@ class BoundedProtocol(HttpToolsProtocol):
         _stop(self._head_timer)
         self._head_timer = None
         super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """Send the end of a response at once."""
+        self._writes.flush()
+        super().on_response_complete()
 
     def pause_writing(self) -> None:
         """Give the client time to read what waits for it."""

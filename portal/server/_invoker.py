@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -128,20 +130,46 @@ class PortalInvoker:
         else:
             return result
         finally:
-            self._recorder.write_call(
-                CallRecord(
-                    user=self._caller.user,
-                    portal=self._portal.id,
-                    server=entry.server_id,
-                    tool=entry.name,
-                    status=status,
-                    duration_ms=round((time.perf_counter() - started) * 1000, 2),
-                    request_bytes=_size(arguments),
-                    response_bytes=_size(result) if result is not None else 0,
-                    run=run_id,
-                    code=code,
-                )
+            record = partial(
+                self._record,
+                entry,
+                arguments,
+                result,
+                status=status,
+                code=code,
+                duration_s=time.perf_counter() - started,
+                run_id=run_id,
             )
+            if in_program:  # while the program goes on with the result; the client has its answer later
+                asyncio.get_running_loop().call_soon(record)
+            else:
+                record()
+
+    def _record(
+        self,
+        entry: CatalogTool,
+        arguments: Mapping[str, JsonValue],
+        result: JsonObject | None,
+        *,
+        status: CallStatus,
+        code: int | str | None,
+        duration_s: float,
+        run_id: str | None,
+    ) -> None:
+        self._recorder.write_call(
+            CallRecord(
+                user=self._caller.user,
+                portal=self._portal.id,
+                server=entry.server_id,
+                tool=entry.name,
+                status=status,
+                duration_ms=round(duration_s * 1000, 2),
+                request_bytes=_size(arguments),
+                response_bytes=_size(result) if result is not None else 0,
+                run=run_id,
+                code=code,
+            )
+        )
 
     def _needs_word(self, entry: CatalogTool, *, in_program: bool) -> bool:
         if entry.identifier in self._allowed:
