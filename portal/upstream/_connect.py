@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -118,7 +119,6 @@ class _Connection:
 
     async def _connect(self, stack: AsyncExitStack, inbound: Inbound, tasks: Background) -> tuple[Channel, Agreed]:
         config = self._config
-        channel: Channel
         if config.transport == "demo":
             from portal.demo import build_server  # noqa: PLC0415 -- the demo is loaded only where it is used
 
@@ -126,9 +126,7 @@ class _Connection:
         elif config.python is not None:
             channel = await self._in_process(stack, self._functions(config.python))
         elif config.transport == "stdio":
-            channel = await stack.enter_async_context(
-                stdio_channel(config, self._child, inbound=inbound, loss=self._loss)
-            )
+            return await self._connect_child(stack, inbound, tasks)
         else:
             return await self._connect_http(stack, inbound, tasks)
         return channel, await self._negotiate(channel, tasks)
@@ -147,6 +145,33 @@ class _Connection:
             logger.error("%s: %s", self._config.id, error.message)  # noqa: TRY400 -- the message is all of it
             cause = "its Python module cannot be used; the log of the portal says why"
             raise UpstreamUnavailable(cause, upstream=self._config.id, retryable=False) from error
+
+    async def _connect_child(
+        self, stack: AsyncExitStack, inbound: Inbound, tasks: Background
+    ) -> tuple[Channel, Agreed]:
+        """Start the command, and once more when it ended before anything was agreed on.
+
+        Some servers end at whatever comes before ``initialize``; so the second start begins with that.
+        """
+        ends_when_probed = False
+        while True:
+            async with AsyncExitStack() as attempt:
+                try:
+                    channel = await attempt.enter_async_context(
+                        stdio_channel(self._config, self._child, inbound=inbound, loss=self._loss)
+                    )
+                    agreed = await self._negotiate(channel, tasks)
+                except Exception as error:
+                    failure = _leaf(error)  # as over HTTP
+                    has_ended = isinstance(failure, TransportFailure) and failure.kind in {"unsent", "unknown"}
+                    if self._is_handshake_first or not has_ended:
+                        raise
+                else:
+                    stack.push_async_exit(attempt.pop_all())
+                    return channel, replace(agreed, ends_when_probed=ends_when_probed)
+            logger.info("%s: it ended before it was greeted: started again, with the handshake first", self._config.id)
+            self._is_handshake_first = ends_when_probed = True
+            self._child, self._loss = ChildOutcome(), Loss()
 
     async def _connect_http(self, stack: AsyncExitStack, inbound: Inbound, tasks: Background) -> tuple[Channel, Agreed]:
         """Try one kind and address after the other, going on only when one says that it is not there."""

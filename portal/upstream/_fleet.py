@@ -195,7 +195,7 @@ class Fleet:
             # One server behind all sessions has one measure of work; each process of a command has its own.
             lane=primary.lane if config.url is not None else Lane(config.id, width=config.max_concurrent),
             capabilities=interactive(caller),
-            is_handshake_first=caller.client is not None,
+            is_handshake_first=caller.client is not None or primary.is_handshake_first,
             on_notification=partial(self._on_notification, key.server_id, key.owner),
         )
         self._start(own, key=key)

@@ -45,12 +45,16 @@ _DECISIVE: Final = frozenset({401, 403, 405, 429, 503})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreed:
-    """What came of it: the version, and what the server says of itself."""
+    """What came of it: the version, and what the server says of itself.
+
+    ``ends_when_probed`` says of a command that it lives only when it is met with the handshake.
+    """
 
     version: str
     capabilities: JsonObject = field(default_factory=dict)
     server_info: JsonObject = field(default_factory=dict)
     instructions: str | None = None
+    ends_when_probed: bool = False
 
 
 def era_meta(capabilities: Mapping[str, JsonValue], *, log_level: str | None = None) -> dict[str, JsonValue]:

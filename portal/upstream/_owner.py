@@ -69,11 +69,11 @@ class Owner:
         self.heard_at = 0.0
         self.health = Health(on_change=on_change)
         self.breaker = Breaker()
+        self.is_handshake_first = is_handshake_first
         self._config = config
         self._sync = sync
         self._subscriptions = subscriptions
         self._capabilities = capabilities
-        self._is_handshake_first = is_handshake_first
         self._timeouts = timeouts
         self._on_notification = on_notification
         self._redactor = Redactor(secret for secret in config.secrets() if len(secret) >= MIN_REDACTED_CHARS)
@@ -196,8 +196,9 @@ class Owner:
                     self._config,
                     capabilities=self._capabilities,
                     on_notification=self._on_notification,
-                    is_handshake_first=self._is_handshake_first,
+                    is_handshake_first=self.is_handshake_first,
                 ) as session:
+                    self.is_handshake_first = self.is_handshake_first or session.ends_when_probed
                     await self._use(session)
                     attempt.over.set()
                     await self._drain(session)

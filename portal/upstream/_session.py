@@ -57,6 +57,7 @@ class UpstreamSession:
         self.capabilities = agreed.capabilities
         self.server_info = agreed.server_info
         self.instructions = agreed.instructions
+        self.ends_when_probed = agreed.ends_when_probed
         self.loss = loss
         self._channel = channel
         self._server_id = server_id

@@ -94,6 +94,11 @@ class Upstream:
         return self._owner.is_modern(self.offers.protocol_version)
 
     @property
+    def is_handshake_first(self) -> bool:
+        """Whether the server is met in the era of handshakes first, as a command must be that ends at anything else."""
+        return self._owner.is_handshake_first
+
+    @property
     def status(self) -> ServerStatus:
         """How this upstream is now."""
         health, offers = self._owner.health, self.offers

@@ -347,6 +347,23 @@ async def test_a_child_that_ends_says_why(stdio_server: StdioServer) -> None:
     assert status.cause == "the process ended with code 2: missing API key"
 
 
+async def test_a_child_that_ends_at_the_question_for_its_version_is_started_once_more_and_not_asked_again(
+    stdio_server: StdioServer, tmp_path: Path
+) -> None:
+    """As the servers of rmcp do: ``ExpectedInitializeRequest``."""
+    starts = tmp_path / "starts"
+    async with connected(stdio_server("strict.py", str(starts))) as up:
+        before = (up.status.status, up.status.protocol_version, starts.read_text().count("started"))
+        with pytest.raises(UpstreamUnavailable):
+            await up.call("leave", {})
+        await until(lambda: starts.read_text().count("started") == 3)
+        await until(lambda: up.status.status == "ready")
+        count = starts.read_text().count("started")
+
+    assert before == ("ready", "2025-06-18", 2)
+    assert count == 3
+
+
 async def test_a_child_that_dies_under_a_call_fails_it_and_is_started_again(stdio_server: StdioServer) -> None:
     async with connected(stdio_server("tools.py")) as up:
         first = (await up.call("process", {}))["structuredContent"]
