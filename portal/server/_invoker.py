@@ -189,14 +189,15 @@ class PortalInvoker:
     ) -> JsonObject:
         if entry.server_id == OWN_SERVER_ID:
             return self._own_tools.call(entry.name, arguments, self._caller)
-        upstream = self._fleet.upstream(entry.server_id, self._caller)
         extra: JsonObject = {"_meta": meta} if meta else {}
-        if carried is not None:
-            return await upstream.call(entry.name, arguments, conversation=conversation, extra={**extra, **carried})
 
         async def send(carried: JsonObject) -> JsonObject:
+            # Asked for with each round: a session that nobody uses while a person thinks may be closed.
+            upstream = self._fleet.upstream(entry.server_id, self._caller)
             return await upstream.call(entry.name, arguments, conversation=conversation, extra={**extra, **carried})
 
+        if carried is not None:
+            return await send(carried)
         return await answered(send, conversation, server_id=entry.server_id, shows_pages=self._shows_pages)
 
 

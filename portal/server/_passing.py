@@ -43,9 +43,9 @@ class Passing:
             kept["_meta"] = meta
 
         async def work(conversation: Conversation, carried: JsonObject | None) -> JsonObject:
-            upstream = self._fleet.upstream(server_id, request.caller)
-
             async def send(carried: JsonObject) -> JsonObject:
+                # Asked for with each round: a session that nobody uses while a person thinks may be closed.
+                upstream = self._fleet.upstream(server_id, request.caller)
                 return await upstream.request(method, {**kept, **carried}, conversation=conversation)
 
             if carried is not None:

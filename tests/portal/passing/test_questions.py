@@ -9,6 +9,7 @@ import pytest
 from mcp import Client, MCPError
 
 from portal import ServerConfig
+from portal.upstream import _fleet as fleets
 from tests.portal.conftest import until
 from tests.portal.passing._asking import Asking
 from tests.portal.passing._person import BOTH, CODE, ERAS, OLD, Person, text
@@ -175,6 +176,33 @@ async def test_a_prompt_may_ask_as_well(portal_at: PortalAt, serving: Serving, v
         prompt = await client.get_prompt("up_greet", {"ask": "yes"})
 
     assert "'colour': 'blue'" in str(prompt.messages[0].content)
+
+
+async def test_a_session_that_is_closed_as_idle_while_its_person_thinks_is_replaced(
+    portal_at: PortalAt, serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleets, "IDLE_CHECK_S", 0.02)
+    closed: list[bool] = []
+
+    class Thinking(Person):
+        async def elicit(self, context: ClientRequestContext, params: types.ElicitRequestParams) -> types.ElicitResult:
+            with monkeypatch.context() as patch:
+                patch.setattr(fleets, "IDLE_S", 0.0)
+                await until(lambda: not portal.fleet._own)
+            closed.append(True)
+            return await super().elicit(context, params)
+
+    async with (
+        serving(Asking(None)) as url,
+        portal_at(ServerConfig(id="up", url=url, session="client")) as (portal, origin),
+        Thinking().client(f"{origin}/mcp", "legacy") as client,
+    ):
+        answer = text(await client.call_tool("up_confirm", {}))
+        prompt = await client.get_prompt("up_greet", {"ask": "yes"})
+
+    assert "'colour': 'blue'" in answer
+    assert "'colour': 'blue'" in str(prompt.messages[0].content)
+    assert closed == [True, True]
 
 
 @pytest.mark.filterwarnings("ignore:The logging capability is deprecated")
