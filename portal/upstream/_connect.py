@@ -97,7 +97,12 @@ class _Connection:
         async with anyio.create_task_group() as group, AsyncExitStack() as stack:
             tasks = Background(group)
             stack.callback(tasks.close)  # first in, last out: what closes a transport may still have to be said
-            inbound = Inbound(tasks, server_id=self._config.id, on_notification=self._on_notification)
+            inbound = Inbound(
+                tasks,
+                server_id=self._config.id,
+                on_notification=self._on_notification,
+                is_exclusive=bool(self._capabilities),
+            )
             channel, agreed = await self._connect(stack, inbound, tasks)
             session = UpstreamSession(
                 channel,

@@ -42,7 +42,8 @@ ANSWER_S: Final = 10.0
 class Inbound:
     """Serves what comes unasked on one session. ``send`` takes the answers; requests under way are in ``exchanges``.
 
-    ``takes_requests`` is off for MCP 2026-07-28, where servers send none and could not be answered.
+    ``is_exclusive`` says that the session is one user's or client's. ``takes_requests`` is off for MCP 2026-07-28, where
+    servers send none and could not be answered.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Inbound:
         *,
         server_id: str,
         on_notification: Callable[[str, JsonObject], None],
+        is_exclusive: bool,
     ) -> None:
         self.exchanges: dict[RequestId, Exchange] = {}
         self.takes_requests = True
@@ -59,6 +61,7 @@ class Inbound:
         self._tasks = tasks
         self._server_id = server_id
         self._on_notification = on_notification
+        self._is_exclusive = is_exclusive
         self._questions: dict[RequestId, anyio.CancelScope] = {}
         self._answers = 0
 
@@ -114,7 +117,7 @@ class Inbound:
         if method not in QUESTIONS:
             self._refuse(request_id, RpcError(METHOD_NOT_FOUND, f"Method not found: {method}"))
             return
-        asker = exchange or self._newest_with_client()
+        asker = exchange or self._asker()
         if asker is None or asker.conversation is None:
             self._refuse(request_id, RpcError(METHOD_NOT_FOUND, f"no client can be asked for {method} now"))
         elif len(self._questions) >= MAX_QUESTIONS or request_id in self._questions:
@@ -122,9 +125,11 @@ class Inbound:
         else:
             self._tasks.start_soon(self._ask, request_id, method, params, asker)
 
-    def _newest_with_client(self) -> Exchange | None:
-        # What comes on a stream of the whole session does not say which request made the upstream ask.
-        return next((one for one in reversed(self.exchanges.values()) if one.conversation is not None), None)
+    def _asker(self) -> Exchange | None:
+        # What comes on a stream of the whole session does not say which request made the upstream ask; where clients
+        # share the session, one must not see, nor answer, what another's call is asked.
+        with_client = [one for one in self.exchanges.values() if one.conversation is not None]
+        return with_client[-1] if len(with_client) == 1 or (with_client and self._is_exclusive) else None
 
     async def _ask(self, request_id: RequestId, method: str, params: JsonObject, exchange: Exchange) -> None:
         answer: Message | None = None

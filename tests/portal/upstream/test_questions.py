@@ -140,7 +140,14 @@ async def test_a_modern_server_that_asks_in_the_midst_of_a_request_is_not_heard(
     assert answer_to(scripted, 7) is None
 
 
-async def test_a_question_on_the_sessions_own_stream_goes_to_the_newest_call_with_a_client(opened: Opened) -> None:
+@pytest.mark.parametrize(
+    ("capabilities", "asked"),
+    [({"roots": {}}, (0, 1)), ({}, (0, 0))],
+    ids=["one-client", "shared"],
+)
+async def test_a_question_on_the_sessions_own_stream_goes_to_the_newest_call_unless_clients_share_the_session(
+    opened: Opened, capabilities: JSON, asked: tuple[int, int]
+) -> None:
     async def listening(asked: Asked) -> None:
         await asked.stream()
         await scripted.reached("tools/call", 2)
@@ -148,20 +155,20 @@ async def test_a_question_on_the_sessions_own_stream_goes_to_the_newest_call_wit
         await asked.until_gone()
 
     async def wait(asked: Asked) -> None:
-        answer = await answered(scripted, 7)
-        await asked.result(answer["result"])
+        await answered(scripted, 7)
+        await asked.result(HELLO)
 
     async def roots(_method: str, _params: JSON) -> JSON:
         return {"roots": [{"uri": "file:///new"}]}
 
     scripted = Scripted({"GET": listening, "tools/call": wait}, HANDSHAKE)
     older, newer = Client(answers=roots), Client(answers=roots)
-    async with opened(scripted) as session, anyio.create_task_group() as tasks:
+    async with opened(scripted, capabilities=capabilities) as session, anyio.create_task_group() as tasks:
         for number, client in enumerate((older, newer), 1):
             tasks.start_soon(calling, session, "echo", client)
             await scripted.reached("tools/call", number)
 
-    assert (len(older.asked), len(newer.asked)) == (0, 1)
+    assert (len(older.asked), len(newer.asked)) == asked
 
 
 async def test_a_question_that_the_upstream_takes_back_is_taken_back_from_the_client(opened: Opened) -> None:
