@@ -42,8 +42,8 @@ ANSWER_S: Final = 10.0
 class Inbound:
     """Serves what comes unasked on one session. ``send`` takes the answers; requests under way are in ``exchanges``.
 
-    ``is_exclusive`` says that the session is one user's or client's. ``takes_requests`` is off for MCP 2026-07-28, where
-    servers send none and could not be answered.
+    ``is_exclusive`` says that the session is one user's or client's. ``takes_requests`` is off for MCP 2026-07-28,
+    where servers send none and could not be answered.
     """
 
     def __init__(

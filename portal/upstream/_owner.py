@@ -158,7 +158,7 @@ class Owner:
             if self.health.status == "waiting":
                 self._retry_now.set()
             elif time.monotonic() - self._last_attempt >= PROBE_S:
-                self.health.settled = anyio.Event()
+                self.health.look_again()
                 self._retry_now.set()
             is_first = self.health.status == "waiting" and self.protocol_version is None
             with anyio.move_on_after(max(PROBE_WAIT_S, self._config.connect_timeout_s) if is_first else PROBE_WAIT_S):

@@ -41,7 +41,10 @@ class ServerStatus:
 
 
 class Health:
-    """The state of one upstream; ``on_change`` is called when it is another. ``settled`` is set unless it waits."""
+    """The state of one upstream; ``on_change`` is called when it is another.
+
+    ``settled`` is set unless an attempt is under way that somebody may wait for: after ``wait`` and ``look_again``.
+    """
 
     def __init__(self, *, on_change: Callable[[], None]) -> None:
         self.status: Status = "waiting"
@@ -54,8 +57,13 @@ class Health:
 
     def wait(self) -> None:
         """Nothing is known: an attempt is under way, or a session was lost and is opened again."""
-        self.settled = anyio.Event()
+        self.look_again()
         self._set("waiting", None, None, is_retryable=True)
+
+    def look_again(self) -> None:
+        """Find out how it is now; what is known stays until then, and who waits already waits for the same."""
+        if self.settled.is_set():
+            self.settled = anyio.Event()
 
     def ready(self) -> None:
         """All is well."""

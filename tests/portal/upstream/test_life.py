@@ -224,6 +224,35 @@ async def test_a_forgotten_session_is_opened_once_for_all_who_call_and_their_cal
     assert max(numbers.count(number) for number in range(20)) <= 2
 
 
+async def test_all_who_call_an_upstream_in_error_hear_of_the_attempt_that_mends_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(owning, "PROBE_S", 0.0)
+    monkeypatch.setattr(owning, "PROBE_WAIT_S", 1000.0)
+    offering, release = Offering.of(None), anyio.Event()
+    discovering = iter([False, True])
+
+    async def answer(asked: Asked) -> None:
+        if next(discovering, True):
+            await release.wait()
+            await asked.result({"supportedVersions": ["2026-07-28"], "capabilities": offering.scripted.capabilities})
+        else:
+            await asked.reply(503)
+
+    offering.scripted.answers["server/discover"] = answer
+    async with connected(offering) as up:
+        before = up.status.status
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(up.call, "echo", {})
+            await offering.scripted.reached("server/discover", 2)
+            tasks.start_soon(up.call, "echo", {})
+            await until(lambda: up._in_flight == 2)
+            release.set()
+
+    assert before == "error"
+    assert len(offering.scripted.of("tools/call")) == 2
+
+
 async def test_more_calls_than_one_upstream_takes_wait_or_are_refused_and_others_go_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
