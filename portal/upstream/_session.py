@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 _OF_AN_ERA: Final = frozenset({VERSION_KEY, CLIENT_INFO_KEY, CAPABILITIES_KEY, LOG_LEVEL_KEY})
 
+_NO_LIFE: Final = frozenset({401, 403, 502, 503, 504})
+"""Statuses that refuse the credential, or come from a proxy: to open the session again tells how the server is."""
+
 
 class UpstreamSession:
     """A session that is open. ``loss`` tells when it ends by itself."""
@@ -128,8 +131,8 @@ class UpstreamSession:
         except (RpcError, SessionLost):
             pass  # an answer all the same; a lost session is noted already
         except TransportFailure as failure:
-            if failure.kind in {"unsent", "unknown"}:
-                self.loss.note(failure.phrase)
+            if failure.kind in {"unsent", "unknown"} or failure.status in _NO_LIFE:
+                self.loss.note(failure.phrase or f"HTTP {failure.status}")
         except UpstreamTimeout:
             self.loss.note(f"no sign of life within {timeout_s:g} s")
 

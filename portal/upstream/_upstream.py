@@ -6,7 +6,14 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from portal._errors import UpstreamBusy, UpstreamFailure, UpstreamRefused, UpstreamTimeout, UpstreamUnavailable
+from portal._errors import (
+    UpstreamBusy,
+    UpstreamFailure,
+    UpstreamRefused,
+    UpstreamRejected,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
 from portal.upstream._channel import SessionLost
 from portal.upstream._exchange import Timeouts
 from portal.upstream._lane import SHORT_PAUSE_S, Lane
@@ -254,7 +261,7 @@ class Upstream:
         if isinstance(failure, UpstreamBusy):
             if failure.retry_after_s is not None:
                 self.lane.pause(failure.retry_after_s)
-        elif isinstance(failure, UpstreamTimeout):
+        elif isinstance(failure, UpstreamTimeout) or _refuses_credential(failure):
             session.loss.suspicion.set()
         elif _is_of_the_way(failure):
             self._owner.breaker.failed(began_at)
@@ -307,6 +314,10 @@ def _may_repeat(failure: UpstreamFailure, *, is_idempotent: bool) -> bool:
         # HTTP 429 comes before any work; a 503 may come from something in between that has passed the request on.
         return is_soon and (failure.code == 429 or is_idempotent)
     return is_idempotent and failure.is_outcome_unknown and not isinstance(failure, UpstreamTimeout)
+
+
+def _refuses_credential(failure: UpstreamFailure) -> bool:
+    return isinstance(failure, UpstreamRejected) and failure.code in {401, 403}
 
 
 def _is_of_the_way(failure: UpstreamFailure) -> bool:

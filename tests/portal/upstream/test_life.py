@@ -129,6 +129,61 @@ async def test_an_error_status_says_its_code_and_since_when(http_server: HttpSer
     assert before <= status.since <= time.time()
 
 
+@ERAS
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_credential_that_is_refused_from_some_moment_on_is_an_error_that_says_so(
+    status: int, version: str | None
+) -> None:
+    offering = Offering.of(version)
+
+    async def refuse(asked: Asked) -> None:
+        await asked.reply(status)
+
+    async with connected(offering) as up:
+        offering.scripted.answers |= dict.fromkeys(("tools/call", "ping", "server/discover", "initialize"), refuse)
+        failure = await failure_of(up)
+        await until(lambda: up.status.status == "error")
+        told = up.status
+
+    assert f"refused the portal's credential (HTTP {status})" in failure.message
+    assert (told.code, told.retryable) == (status, False)
+    assert "it refuses the credential" in (told.cause or "")
+
+
+async def test_a_tool_that_the_credential_is_not_good_for_leaves_the_others_alone() -> None:
+    offering = Offering.of("2025-11-25")
+
+    async def refuse(asked: Asked) -> None:
+        await asked.reply(403)
+
+    async with connected(offering) as up:
+        offering.scripted.answers["tools/call"] = refuse
+        await failure_of(up)
+        await offering.scripted.reached("ping")
+        offering.scripted.answers["tools/call"] = offering.call
+        await up.call("echo", {})
+
+    assert len(offering.scripted.of("initialize")) == 1
+
+
+@ERAS
+async def test_a_proxy_that_stands_alone_is_no_sign_of_life(
+    version: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owning, "HEALTH_S", 0.05)
+    offering = Offering.of(version)
+
+    async def refuse(asked: Asked) -> None:
+        await asked.reply(502)
+
+    async with connected(offering) as up:
+        offering.scripted.answers |= dict.fromkeys(("ping", "server/discover", "initialize"), refuse)
+        await until(lambda: up.status.status == "error")
+        told = up.status
+
+    assert told.code == 502
+
+
 @pytest.mark.parametrize("status", [429, 503])
 async def test_a_server_that_wants_to_be_left_alone_is_left_alone_as_long(status: int) -> None:
     """SECURITY 4.2, fault 7."""
