@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sandbox._bounds import Bounds
-    from sandbox._errors import LimitExceeded
+    from sandbox._errors import GuestError, HostError
 
 NOBODY: Final = ""
 _CALL_CPU_S = 0.0001  # what answering one host call costs the portal, whatever the program
@@ -39,11 +39,11 @@ class Seat:
         self.taken_bytes = 0  # what it may have: all that it may grow to, until its first turn says what it kept
         self.kept_bytes = 0
         self.is_admitted = False
-        self.stopped_by: LimitExceeded | None = None
+        self.stopped_by: GuestError | HostError | None = None
         self._cpu_s = 0.0
         self._stop = stop
 
-    def stop(self, error: LimitExceeded) -> None:
+    def stop(self, error: GuestError | HostError) -> None:
         """End the run with ``error``, unless it has just ended by itself."""
         self.stopped_by = self.stopped_by or error
         self._stop()

@@ -18,6 +18,7 @@ from sandbox._clock import RunClock
 from sandbox._config import SandboxConfig
 from sandbox._errors import (
     GuestError,
+    HostError,
     Overloaded,
     SandboxClosed,
     SourceTooLarge,
@@ -151,6 +152,8 @@ class Sandbox:
                     self._admission.check(share)
                     error = await self._run(program, transcript, seat)
             if scope.cancelled_caught:
+                if isinstance(seat.stopped_by, HostError):
+                    raise seat.stopped_by
                 error = seat.stopped_by or WallLimitExceeded(
                     f"the program took longer than {limits.wall_s:g} s",
                     limit="wall_s",
@@ -211,7 +214,7 @@ class Sandbox:
     async def _attempt(self, program: Program, transcript: Transcript, seat: Seat) -> GuestError | None:
         place = await self._workers.reserve(seat)
         try:
-            return await Run(program, place.worker, place.run, transcript).drive()
+            return await Run(program, place.worker, place.run, transcript, stop=seat.stop).drive()
         finally:
             self._workers.release(place)
 

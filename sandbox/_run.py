@@ -20,6 +20,8 @@ from sandbox._errors import GuestError, HostError, ProtocolError, WorkerLost
 from sandbox._limits import MAX_TEXT_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from anyio.abc import TaskGroup
 
     from sandbox._capabilities import Capabilities
@@ -42,9 +44,22 @@ class Program:
 
 
 class Run:
-    """One attempt to run a program in one worker."""
+    """One attempt to run a program in one worker.
 
-    def __init__(self, program: Program, worker: WorkerProcess, run_id: int, transcript: Transcript) -> None:
+    ``stop`` cancels whoever called ``drive`` and has the error raised or returned there: for an end that comes while a
+    handler works, without the cost of a scope of its own for each run.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        worker: WorkerProcess,
+        run_id: int,
+        transcript: Transcript,
+        *,
+        stop: Callable[[GuestError | HostError], None],
+    ) -> None:
+        self._stop = stop
         self._program = program
         self._transcript = transcript
         self._worker = worker
@@ -59,7 +74,6 @@ class Run:
         self._is_over = False  # in the worker too
         self._alarm: asyncio.Future[None] | None = None  # while `drive` waits for something to do
         self._has_timer = False  # so that the program may go on before a host call is answered
-        self._scope: anyio.CancelScope | None = None  # of the handlers that are going on
         self._tasks: TaskGroup | None = None
         self._context: contextvars.Context | None = None  # of the caller: that of a report is the worker's
 
@@ -108,12 +122,9 @@ class Run:
         self._worker.begin(self._id, self, frames.encode_start(self._id, start))
         try:
             await self._until_there_is_something_to_do()
-            if self._waits_for_one_call:
-                with anyio.CancelScope() as self._scope:
-                    await self._serve_one_by_one()
+            await self._serve_one_by_one()
             if not self._is_ended:
                 async with anyio.create_task_group() as self._tasks:
-                    self._scope = self._tasks.cancel_scope
                     self._context = contextvars.copy_context()
                     await self._serve_until_the_end()
         except BaseExceptionGroup as group:
@@ -131,8 +142,10 @@ class Run:
         self._ending = ending
         self._is_ended = True
         self._is_over = is_over
-        if self._scope is not None and self._serving:
-            self._scope.cancel()
+        if self._serving and self._tasks is not None:
+            self._tasks.cancel_scope.cancel()
+        elif self._serving:
+            self._stop(ending or ProtocolError("a worker ended a program that waited for an answer"))
         self._wake()
 
     def _go_on(self, *, is_answer: bool) -> None:

@@ -11,6 +11,7 @@ import typer
 
 from portal._config import Config
 from portal._portal import serve as serve_portal
+from portal.cli._collector import spare_collector
 from portal.cli._options import AsJson, ConfigPath, Debug, Host, McpConfigPath, Port  # noqa: TC001 -- typer reads them
 from portal.cli._output import plural, start_logging
 
@@ -42,6 +43,7 @@ def serve(
 
 def _announcer(config: Config, *, as_json: bool) -> Callable[[str], None]:
     def announce(origin: str) -> None:
+        spare_collector()
         enabled = [server.id for server in config.servers if server.enabled]
         urls = {portal.id: f"{origin}{portal.path}?codemode=search_and_execute" for portal in config.portals}
         if as_json:

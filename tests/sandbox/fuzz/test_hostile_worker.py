@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.lowlevel
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -91,6 +92,7 @@ async def answer(call: HostCall) -> bytes:
     """Answer a host call, or refuse it."""
     if call.method != "m":
         raise Rejection(f"no {call.method}", name="TypeError")
+    await anyio.lowlevel.checkpoint()  # so that more may come while it works
     return call.args
 
 
@@ -108,12 +110,18 @@ async def test_whatever_a_worker_sends_its_run_ends_and_says_why_if_it_failed(
     )
     transcript = Transcript(limits, PROGRAM_SOURCE, on_report=lambda _report, _calls: None)
     ended: list[GuestError | HostError | None] = []
+    scope = anyio.CancelScope()
+
+    def stop(error: GuestError | HostError) -> None:
+        ended.append(error)
+        scope.cancel()
 
     async def drive() -> None:
-        try:
-            ended.append(await Run(program, worker, RUN, transcript).drive())
-        except HostError as error:
-            ended.append(error)
+        with scope:
+            try:
+                ended.append(await Run(program, worker, RUN, transcript, stop=stop).drive())
+            except HostError as error:
+                ended.append(error)
 
     async def serve() -> None:
         await worker.serve()
