@@ -214,7 +214,7 @@ class Announcements:
         listener: Listener, server_id: str, owner: str | None, method: str, params: JsonObject
     ) -> JsonObject | None:
         """Return what this client is to be told; None for nothing."""
-        is_own = owner == listener.caller.owner
+        is_own = listener.caller.owns(owner)
         if not listener.wants(method):
             return None
         if method == RESOURCE_UPDATED:

@@ -33,7 +33,16 @@ class Caller:
     @property
     def owner(self) -> str:
         """The name under which this caller's own sessions are known: the client's, else the user's."""
-        return f"client:{self.client}" if self.client is not None else f"user:{self.user}"
+        return f"client:{self.client}" if self.client is not None else self.user_owner
+
+    @property
+    def user_owner(self) -> str:
+        """The name under which sessions are known that all clients of this user share."""
+        return f"user:{self.user}"
+
+    def owns(self, owner: str | None) -> bool:
+        """Whether the session of ``owner`` is this caller's, alone or with the user's other clients."""
+        return owner in {self.owner, self.user_owner}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +84,7 @@ def own_key(config: ServerConfig, caller: Caller, *, is_modern: bool | None) -> 
                 return None
             owner = caller.owner
         case "user":
-            owner = f"user:{caller.user}"
+            owner = caller.user_owner
         case "client":
             owner = caller.owner
     declared = b"" if is_modern and caller.client is None else orjson.dumps(can, option=orjson.OPT_SORT_KEYS)

@@ -142,6 +142,28 @@ async def test_what_a_server_says_on_a_session_of_ones_own_is_told_to_its_owner_
     assert silent.messages == []
 
 
+async def test_what_a_server_says_on_the_session_of_a_user_is_told_to_each_client_of_that_user(
+    announcements: Announcements,
+) -> None:
+    mine, other = Told(), Told(user="bob")
+    for told in (mine, other):
+        announcements.add(told.listener)
+        told.listener.log_level = "warning"
+        told.listener.watched["test://note"] = ("up", "test://note")
+
+    announcements.pass_on("up", "user:ada", "notifications/message", {"level": "error", "data": "d"})
+    announcements.pass_on("up", "user:ada", "notifications/elicitation/complete", {"elicitationId": "e"})
+    announcements.pass_on("up", "user:ada", "notifications/resources/updated", {"uri": "test://note"})
+    await until(lambda: len(mine.messages) == 3)
+
+    assert mine.methods == [
+        "notifications/message",
+        "notifications/elicitation/complete",
+        "notifications/resources/updated",
+    ]
+    assert other.messages == []
+
+
 async def test_a_client_that_does_not_read_holds_up_nobody_else(announcements: Announcements) -> None:
     async def stuck(_: str, __: JsonObject) -> None:
         await anyio.sleep_forever()
