@@ -157,8 +157,8 @@ class Upstream:
         """Call a tool and return its result as it came, unknown fields included. Raises ``UpstreamFailure``.
 
         ``extra`` are further parameters of the request (``_meta``, ``inputResponses``, ``requestState``). When the
-        upstream has forgotten the session, it is opened anew and the call sent once more: the first had no effect. A
-        call whose fate is unknown is sent again, once, only where the tool says that it is idempotent.
+        upstream has forgotten the session, or it had ended, it is opened anew and the call sent once more: the first
+        had no effect. A call whose fate is unknown is sent again, once, only where the tool says that it is idempotent.
         """
         tool = self.tools.get(name)
         params: JsonObject = {**(extra or {}), "name": name, "arguments": dict(arguments)}
@@ -247,7 +247,8 @@ class Upstream:
                 was_lost = True
             except UpstreamFailure as failure:
                 self._judge(session, failure, began_at)
-                if was_repeated or not _may_repeat(failure, is_idempotent=is_idempotent):
+                may_repeat = _may_repeat(failure, is_idempotent=is_idempotent, is_over=session.loss.event.is_set())
+                if was_repeated or not may_repeat:
                     raise
                 was_repeated = True
             else:
@@ -307,12 +308,17 @@ class _OffLane:
         await self._inner.notify(method, params)
 
 
-def _may_repeat(failure: UpstreamFailure, *, is_idempotent: bool) -> bool:
-    """Say whether a request that failed may be sent once more: nothing was done, or doing it twice is no harm."""
+def _may_repeat(failure: UpstreamFailure, *, is_idempotent: bool, is_over: bool) -> bool:
+    """Say whether a request that failed may be sent once more: nothing was done, or doing it twice is no harm.
+
+    ``is_over`` says of its session that it has ended; one that could not be reached is not tried again at once.
+    """
     if isinstance(failure, UpstreamBusy):
         is_soon = failure.retry_after_s is not None and failure.retry_after_s <= SHORT_PAUSE_S
         # HTTP 429 comes before any work; a 503 may come from something in between that has passed the request on.
         return is_soon and (failure.code == 429 or is_idempotent)
+    if isinstance(failure, UpstreamUnavailable) and not failure.is_outcome_unknown:
+        return is_over
     return is_idempotent and failure.is_outcome_unknown and not isinstance(failure, UpstreamTimeout)
 
 

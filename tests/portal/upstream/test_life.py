@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from portal._server_config import ServerConfig
 from portal.upstream import _breaker as breaking
 from portal.upstream import _lane as lanes
 from portal.upstream import _owner as owning
-from tests.portal.conftest import until
+from tests.portal.conftest import UPSTREAMS, until
 from tests.portal.upstream.conftest import HELLO, Client
 from tests.portal.upstream.offering import SCHEMA, Offering, connected, owned
 
@@ -249,6 +250,15 @@ async def test_a_call_that_took_too_long_is_not_sent_again() -> None:
     assert isinstance(failure, UpstreamTimeout)
     assert failure.is_outcome_unknown
     assert len(offering.scripted.of("tools/call")) == 1
+
+
+async def test_a_call_that_a_process_did_not_take_any_more_is_sent_to_the_next_one() -> None:
+    config = ServerConfig(id="up", command=sys.executable, args=(str(UPSTREAMS / "hostile.py"),))
+    async with owned(config) as up:
+        await up.call("deaf", {})
+        result = await up.call("plain", {})
+
+    assert result == {"ok": True}
 
 
 async def test_a_forgotten_session_is_opened_once_for_all_who_call_and_their_calls_sent_again() -> None:
