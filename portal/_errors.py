@@ -12,7 +12,7 @@
     ├── CallDenied             the user, who said no, or the operator: a tool needs a word that nobody can be asked for
     └── UpstreamFailure        the far server, or the way to it
         ├── UpstreamUnavailable    no session could be made or kept, or the connection broke
-        ├── UpstreamBusy           it, or the portal's queue before it, takes nothing more now; nothing was done
+        ├── UpstreamBusy           it, or the portal's queue before it, takes nothing more now
         ├── UpstreamTimeout        no answer in time; what the call did is unknown
         ├── UpstreamRefused        the server answered with a JSON-RPC error
         │   └── UpstreamRejected       it answered with an HTTP status and no message at all
@@ -121,7 +121,10 @@ class UpstreamUnavailable(UpstreamFailure):
 
 
 class UpstreamBusy(UpstreamFailure):
-    """Raised when an upstream said to come back later, or the portal's queue before it is full; nothing was done."""
+    """Raised when an upstream said to come back later, or the portal's queue before it is full.
+
+    Nothing was done, but for HTTP 503: something in between may say that, which has passed the request on.
+    """
 
 
 class UpstreamTimeout(UpstreamFailure):

@@ -111,11 +111,15 @@ def _refusal(server: str, status: int, after_s: float | None) -> UpstreamFailure
     if status in {401, 403}:
         message = f"{server} refused the portal's credential (HTTP {status}); an administrator has to renew it"
         return UpstreamRejected(message, upstream=server, code=status)
+    # 502 and 504 are a proxy's, and 503 may be: what stands behind it may have done its work.
     if status in {429, 503}:
         when = f"in {after_s:.0f} s" if after_s else "later"
         message = f"{server} is too busy (HTTP {status}); try again {when}"
-        return UpstreamBusy(message, upstream=server, code=status, retry_after_s=after_s)
-    # 502 and 504 are a proxy's: what stands behind it may have done its work.
+        if status == 503:
+            message = (
+                f"{server} is too busy (HTTP 503) and the outcome is unknown; try again {when} if that does no harm"
+            )
+        return UpstreamBusy(message, upstream=server, code=status, retry_after_s=after_s, outcome_unknown=status == 503)
     unknown = status in {502, 504}
     advice = " and the outcome is unknown" if unknown else "; try again later" if _may_pass(status) else ""
     return UpstreamRejected(

@@ -315,8 +315,7 @@ def _may_repeat(failure: UpstreamFailure, *, is_idempotent: bool, is_over: bool)
     """
     if isinstance(failure, UpstreamBusy):
         is_soon = failure.retry_after_s is not None and failure.retry_after_s <= SHORT_PAUSE_S
-        # HTTP 429 comes before any work; a 503 may come from something in between that has passed the request on.
-        return is_soon and (failure.code == 429 or is_idempotent)
+        return is_soon and (is_idempotent or not failure.is_outcome_unknown)
     if isinstance(failure, UpstreamUnavailable) and not failure.is_outcome_unknown:
         return is_over
     return is_idempotent and failure.is_outcome_unknown and not isinstance(failure, UpstreamTimeout)

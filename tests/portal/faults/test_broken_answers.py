@@ -62,7 +62,7 @@ async def nothing(asked: Asked) -> None:
     ("answer", "told"),
     [
         (partial(status, code=502), "up answered with HTTP 502 and the outcome is unknown"),
-        (partial(status, code=503), "up is too busy (HTTP 503); try again later"),
+        (partial(status, code=503), "up is too busy (HTTP 503) and the outcome is unknown; try again later"),
         (page, "up answered with something that is no message of MCP (content type text/html)"),
         (truncated, "up answered with something that is no message of MCP"),
         (shorter_than_said, "the connection to up broke before it answered: the outcome is unknown"),

@@ -138,8 +138,8 @@ async def until_a_date(asked: Asked) -> None:
         (partial(refuse, status=500), UpstreamRejected, None, False),
         (partial(refuse, status=401), UpstreamRejected, None, False),
         (partial(refuse, status=429, Retry_After="7"), UpstreamBusy, 7, False),
-        (until_a_date, UpstreamBusy, 1000, False),
-        (partial(refuse, status=503, Retry_After="soon"), UpstreamBusy, None, False),
+        (until_a_date, UpstreamBusy, 1000, True),
+        (partial(refuse, status=503, Retry_After="soon"), UpstreamBusy, None, True),
     ],
 )
 async def test_a_status_of_failure_is_told_by_its_meaning(
