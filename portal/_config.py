@@ -6,6 +6,7 @@ import ipaddress
 import os
 import re
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
 
@@ -20,7 +21,7 @@ from portal._suggestion import listing, nearest
 from sandbox import Isolation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from portal._secret import Secret
@@ -227,15 +228,17 @@ class Config:
 
     def secrets(self) -> tuple[Secret, ...]:
         """Every credential worth hiding in a log: those of ``MIN_REDACTED_CHARS`` and more, longest first."""
-        found = {secret for secret in self._secrets() if len(secret) >= MIN_REDACTED_CHARS}
-        return tuple(sorted(found, key=len, reverse=True))
+        return self._long(server.secrets() for server in self.servers)
 
-    def _secrets(self) -> Iterator[Secret]:
-        if self.token is not None:
-            yield self.token
-        yield from self.store_url.secrets()
-        for server in self.servers:
-            yield from server.secrets()
+    def stored_secrets(self) -> tuple[Secret, ...]:
+        """Those of them that are cut out of what is stored (see ``ServerConfig.stored_secrets``)."""
+        return self._long(server.stored_secrets() for server in self.servers)
+
+    def _long(self, of_servers: Iterable[Iterable[Secret]]) -> tuple[Secret, ...]:
+        own = (self.token,) if self.token is not None else ()
+        every = chain(own, self.store_url.secrets(), *of_servers)
+        found = {secret for secret in every if len(secret) >= MIN_REDACTED_CHARS}
+        return tuple(sorted(found, key=len, reverse=True))
 
     def _check_public_url(self) -> None:
         if self.public_url is None:
@@ -339,7 +342,7 @@ def _check_token(token: Secret, *, is_loopback: bool) -> None:
         raise ConfigError(f"{message} for instance from `openssl rand -hex 32`.", key="token")
 
 
-def _first_repeated(names: Iterator[str] | list[str]) -> str | None:
+def _first_repeated(names: Iterable[str]) -> str | None:
     seen: set[str] = set()
     for name in names:
         if name in seen:

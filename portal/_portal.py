@@ -63,7 +63,7 @@ class Portal:
 
     def __init__(self, config: Config, *, sandbox: Sandbox | None = None) -> None:
         self.config = config
-        self.store = Store(config.store_url, retention=config.retention, secrets=config.secrets())
+        self.store = Store(config.store_url, retention=config.retention, secrets=config.stored_secrets())
         self.recorder = Recorder(self.store.records)
         self._kept_offers = KeptOffers(self.store.catalogs)
         self.fleet = Fleet(

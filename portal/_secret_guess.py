@@ -54,6 +54,14 @@ def looks_secret(text: str) -> bool:
     )
 
 
+def is_credential(name: str, text: str) -> bool:
+    """Whether the value of an environment variable is one: by its name, else by its look. In doubt it is none.
+
+    For what must come back as it was, where each text that is taken for a credential by mistake would be missing.
+    """
+    return is_secret_name(name) or _hidden_argument(text, lambda _, __: "") != text
+
+
 def hidden_value(name: str, text: str, hide: Hide) -> str:
     """Hide the value of an environment variable or a header, unless it is plainly none to hide."""
     own = _REFERENCE.sub("", text)

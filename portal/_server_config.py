@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 from portal._curation import Wording
 from portal._errors import ConfigError
 from portal._secret import Secret
+from portal._secret_guess import is_credential
 from portal._suggestion import listing
 
 if TYPE_CHECKING:
@@ -197,6 +198,15 @@ class ServerConfig:
         yield from self.sensitive
         if self.url is not None:
             yield from _url_secrets(self.url)
+
+    def stored_secrets(self) -> Iterator[Secret]:
+        """Yield those that must not be written down: not what only stands in ``env``, as a region or a level does.
+
+        Else a result that holds such a word could not be kept as it is.
+        """
+        yield from self.auth.secrets()
+        plain = {value for name, value in self.env.items() if not is_credential(name, value.reveal())}
+        yield from (secret for secret in self.secrets() if secret not in plain)
 
     def _check_bounds(self) -> None:
         for key in ("connect_timeout_s", "call_timeout_s", "total_timeout_s"):

@@ -46,9 +46,9 @@ class Fleet:
     """The upstreams. ``async with`` starts an owner task for each and returns at once, whatever state they are in.
 
     ``on_change`` is called with the id of a server and what became different of it; ``generation`` counts those times.
-    ``on_notification`` is called with a server's id, the owner of the session it spoke on (see ``Caller.owns``; None for
-    the shared one), and what it said beside changed lists. ``keep`` gets what a server listed, for ``restore`` at the
-    next start.
+    ``on_notification`` is called with a server's id, the owner of the session it spoke on (see ``Caller.owns``; None
+    for the shared one), and what it said beside changed lists. ``keep`` gets what a server listed, for ``restore`` at
+    the next start.
     """
 
     def __init__(

@@ -241,6 +241,22 @@ def test_the_secrets_to_hide_are_all_credentials_with_their_parts_longest_first(
     assert found == [TOKEN.reveal(), "Basic dXNlcjpwYXNz", "dXNlcjpwYXNz", "key-of-b"]
 
 
+def test_an_ordinary_word_in_the_environment_of_a_server_is_hidden_in_logs_and_not_in_what_is_stored() -> None:
+    env = {
+        "REGION": Secret("eu-west-1"),
+        "API_KEY": Secret("swordfish"),
+        "DATABASE": Secret("postgres://ada:hunter22@db/tools"),
+        "FROM_OUTSIDE": Secret("us-east-1"),
+    }
+    server = ServerConfig(id="b", command="cat", env=env, sensitive=(Secret("us-east-1"), Secret("in an argument")))
+    config = Config(servers=(server,))
+
+    stored = {secret.reveal() for secret in config.stored_secrets()}
+
+    assert stored == {"swordfish", "postgres://ada:hunter22@db/tools", "in an argument"}
+    assert {*env.values()} <= {*config.secrets()}
+
+
 def test_a_credential_inside_a_url_is_hidden_too() -> None:
     url = "https://ada:sw0rdfish@a.example/mcp?api_key=k-123456789&mode=readonly"
 
