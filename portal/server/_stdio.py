@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 FINISH_S: Final = 5.0
 """How long answers may take after the input has closed; then clients end a process that is still there."""
+REST_S: Final = 5.0
+"""How long the rest of a line may take whose request was cancelled meanwhile."""
 READ_BYTES: Final = 2**16
 WRITE_BYTES: Final = 4096
 """A pipe that can be written to takes this much without blocking (POSIX, PIPE_BUF)."""
@@ -40,7 +42,7 @@ async def serve_client(
         async def write(text: bytes) -> None:
             try:
                 await _write(target, text + b"\n")
-            except BrokenPipeError:  # nobody reads any more
+            except (BrokenPipeError, TimeoutError):  # nobody reads any more
                 tasks.cancel_scope.cancel()
 
         connection = Connection(portal, user=LOCAL_USER, view=view, write=write, tasks=tasks)
@@ -107,10 +109,26 @@ async def _read(source: int) -> bytes:
 
 
 async def _write(target: int, data: bytes) -> None:
+    """Write all of ``data``; when that is cancelled, all of it or nothing.
+
+    Raises ``TimeoutError`` when the other end does not read, and a line would be left in half.
+    """
     rest = memoryview(data)
-    while rest:
-        try:
-            await anyio.wait_writable(target)
-        except (OSError, ValueError):  # as above
-            await anyio.lowlevel.checkpoint()
-        rest = rest[os.write(target, rest[:WRITE_BYTES]) :]
+    try:
+        while rest:
+            rest = await _write_some(target, rest)
+    except anyio.get_cancelled_exc_class():
+        if len(rest) < len(data):
+            with anyio.fail_after(REST_S, shield=True):
+                while rest:
+                    rest = await _write_some(target, rest)
+        raise
+
+
+async def _write_some(target: int, rest: memoryview) -> memoryview:
+    """Write what the other end takes at once, and return what is left then."""
+    try:
+        await anyio.wait_writable(target)
+    except (OSError, ValueError):  # as above
+        await anyio.lowlevel.checkpoint()
+    return rest[os.write(target, rest[:WRITE_BYTES]) :]

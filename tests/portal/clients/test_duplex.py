@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.to_thread
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.sse import sse_client
 
 from portal import PortalConfig, Secret, ServerConfig
-from tests.portal.clients.conftest import events, modern_request, request
+from portal.server import Mode, View
+from tests.portal.clients.conftest import JSON, events, modern_request, request
+from tests.portal.conftest import until
 from tests.portal.passing._asking import Asking
 from tests.portal.passing._person import Person, text
 
@@ -103,6 +108,18 @@ async def test_a_stream_that_ends_cancels_what_runs_for_it(
             await upstream.cancelled.wait()
 
 
+def line(message: JSON) -> bytes:
+    return json.dumps(message).encode() + b"\n"
+
+
+def is_readable(descriptor: int) -> bool:
+    return bool(select.select([descriptor], [], [], 0)[0])
+
+
+def is_writable(descriptor: int) -> bool:
+    return bool(select.select([], [descriptor], [], 0)[1])
+
+
 def stdio_portal(tmp_path: Path, *arguments: str) -> StdioServerParameters:
     env = {**os.environ, "PORTICO_DATA_DIR": str(tmp_path)}
     return StdioServerParameters(command=sys.executable, args=["-m", "portico", "stdio", *arguments], env=env)
@@ -146,6 +163,34 @@ async def test_standard_output_holds_messages_alone_and_the_end_of_the_input_end
     assert by_id["1"]["result"]["protocolVersion"] == OLD
     assert "Tracker" in by_id["2"]["result"]["content"][0]["text"]
     assert sorted(each["error"]["code"] for each in answers if each.get("id", 0) is None) == [-32700, -32600, -32600]
+
+
+async def test_a_request_that_is_cancelled_while_its_answer_is_written_leaves_no_half_line(
+    portal_at: PortalAt, upstream: Upstreamed, serving: Serving
+) -> None:
+    upstream.offer("long", {"content": [{"type": "text", "text": "x" * 2**20}]})
+    about = {"protocolVersion": OLD, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    given = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 2}}
+    (source, to_portal), (from_portal, target) = os.pipe(), os.pipe()
+    async with (
+        serving(upstream) as url,
+        portal_at(ServerConfig(id="up", url=url)) as (portal, _),
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.cancel_scope.deadline = anyio.current_time() + PATIENCE_S
+        tasks.start_soon(partial(portal.serve_stdio, View(mode=Mode.LIST), source=source, target=target))
+        os.write(to_portal, line(request("initialize", about, 1)))
+        os.write(to_portal, line(request("tools/call", {"name": "up_long", "arguments": {}}, 2)))
+        await until(lambda: not is_readable(source) and not is_writable(target))
+        os.write(to_portal, line(given) + line(request("ping", {}, 3)))
+        await until(lambda: not is_readable(source))
+        with open(from_portal, "rb", closefd=False) as output:  # noqa: ASYNC230 -- in a thread, below
+            answers = [json.loads(await anyio.to_thread.run_sync(output.readline)) for _ in range(3)]
+        os.close(to_portal)
+    for descriptor in (source, from_portal, target):
+        os.close(descriptor)
+
+    assert [answer["id"] for answer in answers] == [1, 2, 3]
 
 
 async def test_a_mode_that_there_is_not_is_told_with_the_flags(tmp_path: Path) -> None:
