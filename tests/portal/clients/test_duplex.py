@@ -184,7 +184,7 @@ async def test_a_request_that_is_cancelled_while_its_answer_is_written_leaves_no
         await until(lambda: not is_readable(source) and not is_writable(target))
         os.write(to_portal, line(given) + line(request("ping", {}, 3)))
         await until(lambda: not is_readable(source))
-        with open(from_portal, "rb", closefd=False) as output:  # noqa: ASYNC230 -- in a thread, below
+        with open(from_portal, "rb", closefd=False) as output:
             answers = [json.loads(await anyio.to_thread.run_sync(output.readline)) for _ in range(3)]
         os.close(to_portal)
     for descriptor in (source, from_portal, target):
