@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from portal.server._server import ServedPortal
     from portal.wire import RequestId
     from typegen import JsonObject
+
+logger = logging.getLogger("portico.portal")
 
 CANCELLED: Final = -32800
 """The code of the Language Server Protocol for a request that its client gave up; MCP has none."""
@@ -50,7 +53,11 @@ async def answer(
     message = await answer_to(handled, request_id, method, params)
     error = message.get("error")
     code = error.get("code") if isinstance(error, dict) else None
-    return Answer((encode(message),), code=code if isinstance(code, int) else None)
+    try:
+        return Answer((encode(message),), code=code if isinstance(code, int) else None)
+    except (RecursionError, TypeError, ValueError) as unwritable:  # as what a server sent was: nested too deep
+        logger.warning("the answer to %s cannot be written (%s)", method, type(unwritable).__name__)
+        return failed(request_id, INTERNAL_ERROR, "The answer cannot be written as JSON; it may be nested too deep")
 
 
 def failed(request_id: RequestId | None, code: int, message: str) -> Answer:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FINISH_S: Final = 5.0
 """How long answers may take after the input has closed; then clients end a process that is still there."""
 REST_S: Final = 5.0
-"""How long the rest of a line may take whose request was cancelled meanwhile."""
+"""How long each further piece of a line may take whose request was cancelled meanwhile."""
 READ_BYTES: Final = 2**16
 WRITE_BYTES: Final = 4096
 """A pipe that can be written to takes this much without blocking (POSIX, PIPE_BUF)."""
@@ -118,10 +118,9 @@ async def _write(target: int, data: bytes) -> None:
         while rest:
             rest = await _write_some(target, rest)
     except anyio.get_cancelled_exc_class():
-        if len(rest) < len(data):
+        while 0 < len(rest) < len(data):
             with anyio.fail_after(REST_S, shield=True):
-                while rest:
-                    rest = await _write_some(target, rest)
+                rest = await _write_some(target, rest)
         raise
 
 

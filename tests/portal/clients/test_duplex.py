@@ -6,11 +6,12 @@ import json
 import os
 import select
 import sys
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
-import anyio.to_thread
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.sse import sse_client
@@ -21,16 +22,23 @@ from tests.portal.clients.conftest import JSON, events, modern_request, request
 from tests.portal.conftest import until
 from tests.portal.passing._asking import Asking
 from tests.portal.passing._person import Person, text
+from tests.portal.upstream.conftest import serving_scripted
+from tests.portal.upstream.offering import Offering
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from portal import Portal
     from tests.portal.clients.conftest import RawAt
     from tests.portal.conftest import PortalAt, Serving, Upstreamed
     from tests.portal.passing._person import Era
+    from tests.portal.upstream.conftest import Asked
 
 OLD = "2025-06-18"
 PATIENCE_S = 60.0
+ABOUT = {"protocolVersion": OLD, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+JSON_TYPE = {"Content_Type": "application/json"}
 MODES = pytest.mark.parametrize(("mode", "tools"), [([], None), (["codemode=search_and_execute"], ["code"])])
 
 
@@ -108,16 +116,50 @@ async def test_a_stream_that_ends_cancels_what_runs_for_it(
             await upstream.cancelled.wait()
 
 
-def line(message: JSON) -> bytes:
-    return json.dumps(message).encode() + b"\n"
+@dataclass(frozen=True)
+class Pipes:
+    """A client of a portal over two pipes: it writes into ``sending`` and reads from ``receiving``."""
+
+    source: int
+    sending: int
+    receiving: int
+    target: int
+    received: bytearray = field(default_factory=bytearray)
+
+    def send(self, *messages: JSON) -> None:
+        for message in messages:
+            os.write(self.sending, json.dumps(message).encode() + b"\n")
+
+    async def receive(self) -> JSON:
+        while b"\n" not in self.received:
+            await anyio.wait_readable(self.receiving)
+            self.received.extend(os.read(self.receiving, 2**16))
+        line, _, rest = bytes(self.received).partition(b"\n")
+        self.received[:] = rest
+        return dict(json.loads(line))
+
+    @property
+    def are_read(self) -> bool:
+        """Whether the portal has taken everything."""
+        return not select.select([self.source], [], [], 0)[0]
+
+    @property
+    def are_full(self) -> bool:
+        """Whether the portal can write no more."""
+        return not select.select([], [self.target], [], 0)[1]
 
 
-def is_readable(descriptor: int) -> bool:
-    return bool(select.select([descriptor], [], [], 0)[0])
-
-
-def is_writable(descriptor: int) -> bool:
-    return bool(select.select([], [descriptor], [], 0)[1])
+@asynccontextmanager
+async def over_pipes(portal: Portal) -> AsyncIterator[Pipes]:
+    pipes = Pipes(*os.pipe(), *os.pipe())
+    async with anyio.create_task_group() as tasks:
+        tasks.cancel_scope.deadline = anyio.current_time() + PATIENCE_S
+        serving = partial(portal.serve_stdio, View(mode=Mode.LIST), source=pipes.source, target=pipes.target)
+        tasks.start_soon(serving)
+        yield pipes
+        os.close(pipes.sending)
+    for descriptor in (pipes.source, pipes.receiving, pipes.target):
+        os.close(descriptor)
 
 
 def stdio_portal(tmp_path: Path, *arguments: str) -> StdioServerParameters:
@@ -139,10 +181,9 @@ async def test_a_client_over_stdio_sees_the_mode_of_the_flags(tmp_path: Path, er
 
 
 async def test_standard_output_holds_messages_alone_and_the_end_of_the_input_ends_the_process(tmp_path: Path) -> None:
-    about = {"protocolVersion": OLD, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
     lines = [
         request("tools/list", {}, "too early"),
-        request("initialize", about, 1),
+        request("initialize", ABOUT, 1),
         {"jsonrpc": "2.0", "method": "notifications/initialized"},
         "no json",
         [request("ping")],
@@ -169,28 +210,42 @@ async def test_a_request_that_is_cancelled_while_its_answer_is_written_leaves_no
     portal_at: PortalAt, upstream: Upstreamed, serving: Serving
 ) -> None:
     upstream.offer("long", {"content": [{"type": "text", "text": "x" * 2**20}]})
-    about = {"protocolVersion": OLD, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
-    given = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 2}}
-    (source, to_portal), (from_portal, target) = os.pipe(), os.pipe()
+    given_up = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 2}}
     async with (
         serving(upstream) as url,
         portal_at(ServerConfig(id="up", url=url)) as (portal, _),
-        anyio.create_task_group() as tasks,
+        over_pipes(portal) as pipes,
     ):
-        tasks.cancel_scope.deadline = anyio.current_time() + PATIENCE_S
-        tasks.start_soon(partial(portal.serve_stdio, View(mode=Mode.LIST), source=source, target=target))
-        os.write(to_portal, line(request("initialize", about, 1)))
-        os.write(to_portal, line(request("tools/call", {"name": "up_long", "arguments": {}}, 2)))
-        await until(lambda: not is_readable(source) and not is_writable(target))
-        os.write(to_portal, line(given) + line(request("ping", {}, 3)))
-        await until(lambda: not is_readable(source))
-        with open(from_portal, "rb", closefd=False) as output:
-            answers = [json.loads(await anyio.to_thread.run_sync(output.readline)) for _ in range(3)]
-        os.close(to_portal)
-    for descriptor in (source, from_portal, target):
-        os.close(descriptor)
+        pipes.send(request("initialize", ABOUT, 1), request("tools/call", {"name": "up_long", "arguments": {}}, 2))
+        await until(lambda: pipes.are_full)
+        pipes.send(given_up, request("ping", {}, 3))
+        await until(lambda: pipes.are_read)
+        answers = [await pipes.receive() for _ in range(3)]
 
     assert [answer["id"] for answer in answers] == [1, 2, 3]
+
+
+async def test_an_answer_that_cannot_be_written_is_an_error_of_its_request_alone(portal_at: PortalAt) -> None:
+    async def deep(asked: Asked) -> None:
+        nested = b"[" * 1_000 + b"]" * 1_000
+        result = b'{"content":[],"structuredContent":{"a":%b}}' % nested
+        await asked.reply(200, b'{"jsonrpc":"2.0","id":%d,"result":%b}' % (asked.id, result), **JSON_TYPE)
+
+    offering = Offering.of("2025-11-25")
+    offering.scripted.answers["tools/call"] = deep
+    async with (
+        serving_scripted(offering.scripted) as url,
+        portal_at(ServerConfig(id="up", url=url)) as (portal, _),
+        over_pipes(portal) as pipes,
+    ):
+        pipes.send(request("initialize", ABOUT, 1), request("tools/call", {"name": "up_echo", "arguments": {}}, 2))
+        answers = [await pipes.receive() for _ in range(2)]
+        pipes.send(request("ping", {}, 3))
+        answers.append(await pipes.receive())
+
+    assert answers[1]["id"] == 2
+    assert "nested too deep" in answers[1]["error"]["message"]
+    assert answers[2] == {"jsonrpc": "2.0", "id": 3, "result": {}}
 
 
 async def test_a_mode_that_there_is_not_is_told_with_the_flags(tmp_path: Path) -> None:
