@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import orjson
-
 from portal.server._modes import DEFAULTS, Mode
+from portal.wire import encode
 from typegen import estimate_tokens
 
 if TYPE_CHECKING:
     from portal._config import PortalConfig
     from portal.server._listing import Listing
+    from typegen import JsonValue
 
 LONG_LIST_TOKENS: Final = 10_000
 """From here on a list of tools takes a noticeable share of any model's context, in every conversation anew."""
@@ -44,7 +44,14 @@ def _estimate(listing: Listing, mode: Mode) -> int:
     """Estimate the tokens of the definitions as model APIs take them: name, description and input schema."""
     tools = listing.answer(mode, is_modern=True)["tools"]
     return sum(
-        estimate_tokens(orjson.dumps([tool["name"], tool.get("description"), tool.get("inputSchema")]).decode())
+        estimate_tokens(_written([tool["name"], tool.get("description"), tool.get("inputSchema")]))
         for tool in (tools if isinstance(tools, list) else ())
         if isinstance(tool, dict)
     )
+
+
+def _written(definition: JsonValue) -> str:
+    try:
+        return encode(definition).decode()
+    except (RecursionError, ValueError):  # nested too deep: no client gets it either
+        return ""

@@ -9,10 +9,12 @@ import pytest
 
 from portal import PortalConfig, PortalServer, ServerConfig
 from portal._tokens import count_tokens
-from portal.server import LONG_LIST_TOKENS, long_list_warning
+from portal.server import LONG_LIST_TOKENS, Listing, long_list_warning
+from portal.upstream import read_tools
 
 if TYPE_CHECKING:
     from tests.portal.conftest import PortalAt, Serving, Upstreamed
+    from typegen import JsonObject, JsonValue
 
 SENTENCE = "Find the invoices of a customer that were paid late. "
 
@@ -61,6 +63,18 @@ async def test_a_portal_without_programs_is_told_of_the_names_alone(
         warning = long_list_warning(home.listing(), portal("off"))
 
     assert "?optimize_context=minimize_tools costs about" in (warning or "")
+
+
+def test_a_schema_with_integers_beyond_64_bits_is_estimated_too() -> None:
+    below: JsonObject = {"type": "object", "properties": {"n": {"type": "integer", "exclusiveMaximum": 2**64}}}
+    offered: list[JsonValue] = [
+        {"name": f"t{number}", "description": SENTENCE * 20, "inputSchema": below} for number in range(200)
+    ]
+    listing = Listing.of_tools({"up": read_tools(offered, upstream="up")})
+
+    warning = long_list_warning(listing, portal("opt_in"))
+
+    assert "200 tools spends about" in (warning or "")
 
 
 async def test_a_short_list_is_not_warned_about(portal_at: PortalAt, upstream: Upstreamed, serving: Serving) -> None:
