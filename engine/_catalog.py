@@ -55,7 +55,7 @@ class CatalogTool:
     @property
     def is_read_only(self) -> bool:
         """Whether the tool itself says that it changes nothing; silence counts as a change (MCP, ToolAnnotations)."""
-        return bool((self.tool.annotations or {}).get("readOnlyHint"))
+        return (self.tool.annotations or {}).get("readOnlyHint") is True
 
 
 class Catalog:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from portal._config import PortalConfig
     from portal.upstream import Fleet, UpstreamTool
-    from typegen import JsonObject, JsonValue, Tool
+    from typegen import JsonObject, JsonValue
 
 _INSTRUCTIONS: Final = {
     Mode.LIST: "Each tool is named by its server: {server}_{tool}. portal_list_servers lists the servers.",
@@ -172,7 +172,7 @@ class Listing:
     def read_only(self) -> Listing:
         """The same servers with those of their tools alone that say themselves that they change nothing."""
         reading = [
-            replace(server, tools=tuple(tool for tool in server.tools if _only_reads(tool.tool)))
+            replace(server, tools=tuple(tool for tool in server.tools if self._only_reads(server, tool)))
             for server in self._servers.values()
         ]
         return Listing(reading, self._whole)
@@ -261,6 +261,9 @@ class Listing:
                 if server_id != OWN_SERVER_ID and given != name:
                     yield f'server {server_id}: the {noun} "{name}" is listed as "{given}", as its name is taken.'
 
+    def _only_reads(self, server: CuratedServer, tool: CuratedTool) -> bool:
+        return self._tools[server.id, tool.source.name].entry.is_read_only
+
     @cached_property
     def _tools(self) -> Mapping[tuple[str, str], ListedTool]:
         """The tools by their servers' ids and the servers' own names for them."""
@@ -289,8 +292,3 @@ def _for_engine(server: CuratedServer) -> ServerTools:
         tools=tuple(tool.tool for tool in server.tools),
         own_names={tool.tool.name: tool.source.name for tool in server.tools if tool.tool.name != tool.source.name},
     )
-
-
-def _only_reads(tool: Tool) -> bool:
-    """Whether a tool says itself that it changes nothing; silence counts as a change (MCP, ToolAnnotations)."""
-    return bool((tool.annotations or {}).get("readOnlyHint"))

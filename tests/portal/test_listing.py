@@ -279,6 +279,13 @@ def test_prompts_are_named_by_their_server_and_curated_as_tools_are() -> None:
     assert (curated.prompts["up_start"].server_id, curated.prompts["up_start"].own_name) == ("up", "open")
 
 
+@pytest.mark.parametrize("hint", ["false", "true", 1, {}, None])
+def test_a_read_only_view_has_only_tools_that_say_true_of_themselves(hint: JsonValue) -> None:
+    kept = {"up": {"tools": [tool("read", annotations=READS), tool("write", annotations={"readOnlyHint": hint})]}}
+
+    assert names_in(listing(kept).read_only) == ["up_read"]
+
+
 def test_prompts_and_resources_stay_in_read_only_views_and_go_with_their_server() -> None:
     whole = listing({"up": {"prompts": [{"name": "p"}], "resources": [resource("file:///a")]}, "other": {}})
 
