@@ -84,8 +84,10 @@ class ListedResources:
             return ((listed.server_id, listed.own_uri),)
         if uri.startswith(SCHEME):
             qualified = _QUALIFIED.fullmatch(uri)
-            is_known = qualified is not None and qualified[1] in self._servers
-            return ((qualified[1], qualified[2]),) if qualified is not None and is_known else ()
+            server = self._servers.get(qualified[1]) if qualified is not None else None
+            if qualified is None or server is None or not server.has_resources:
+                return ()
+            return ((server.id, qualified[2]),)
         fitting = [template.server_id for template in self.templates.values() if _fits(template.own_uri, uri)]
         able = [server.id for server in self._servers.values() if server.has_resources]
         return tuple((server_id, uri) for server_id in dict.fromkeys(fitting or able))

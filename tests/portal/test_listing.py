@@ -345,6 +345,11 @@ def test_a_uri_that_fits_nothing_may_be_any_servers_with_resources() -> None:
     assert listing({"tools": {"tools": [tool("a")]}}).route_resource("odd:x") == ()
 
 
+@pytest.mark.parametrize("server_id", ["portal", "up", "other"])
+def test_a_uri_of_a_server_without_resources_leads_nowhere(server_id: str) -> None:
+    assert listing({"up": {"tools": [tool("read")]}}).route_resource(f"portico://{server_id}/x") == ()
+
+
 def test_a_server_that_is_switched_off_is_asked_for_no_resource() -> None:
     kept = {"files": {"templates": [template("file:///{path}")]}, "other": {"resources": [resource("x:1")]}}
 
