@@ -37,29 +37,31 @@ def query_tool(server_ids: Iterable[str], *, calls_by: str) -> JsonObject:
     }
 
 
-def execute_tool() -> JsonObject:
-    """Return the MCP definition of ``execute``. One flat object: model APIs refuse ``oneOf`` at the top of a schema."""
+def execute_tool(*, has_programs: bool = True) -> JsonObject:
+    """Return the MCP definition of ``execute``. One flat object: model APIs refuse ``oneOf`` at the top of a schema.
+
+    Where there are no programs it says nothing of them.
+    """
+    description = (
+        "Call one tool (tool, arguments), or run a JavaScript program over several (code): each tool is a method, "
+        "`await codemode.<server>_<tool>({...})`; results are unwrapped, a failed call throws ToolError, and only "
+        "what the program returns comes back. Use code to loop, join and filter, with Promise.all for independent "
+        "calls. Find tools with query."
+    )
+    properties: JsonObject = {
+        "tool": {"type": "string", "description": "Name of one tool; not with code"},
+        "arguments": {"type": "object", "description": "The tool's arguments"},
+        "code": {"type": "string", "description": "JavaScript: an async arrow function, or a script"},
+        "resume": {"type": "string", "description": "Id of a failed run: its finished calls are not sent again"},
+    }
+    if not has_programs:
+        description = "Call one tool (tool, arguments). Find tools with query."
+        properties["tool"] = {"type": "string", "description": "Name of the tool"}
+        del properties["code"]
     return {
         "name": "execute",
         "title": "Call tools",
-        "description": (
-            "Call one tool (tool, arguments), or run a JavaScript program over several (code): each tool is a method, "
-            "`await codemode.<server>_<tool>({...})`; results are unwrapped, a failed call throws ToolError, and only "
-            "what the program returns comes back. Use code to loop, join and filter, with Promise.all for independent "
-            "calls. Find tools with query."
-        ),
-        "inputSchema": {
-            "type": "object",
-            "properties": {
-                "tool": {"type": "string", "description": "Name of one tool; not with code"},
-                "arguments": {"type": "object", "description": "The tool's arguments"},
-                "code": {"type": "string", "description": "JavaScript: an async arrow function, or a script"},
-                "resume": {
-                    "type": "string",
-                    "description": "Id of a failed run: its finished calls are not sent again",
-                },
-            },
-            "additionalProperties": False,
-        },
+        "description": description,
+        "inputSchema": {"type": "object", "properties": properties, "additionalProperties": False},
         "annotations": {"openWorldHint": True},
     }

@@ -26,6 +26,7 @@ _INSTRUCTIONS: Final = {
     Mode.NAMES: "Tools are listed by name alone, {server}_{tool}: query tells what one does and takes; then call it.",
     Mode.QUERY: "Find tools with query; call one, or run a program over several, with execute.",
 }
+_CALLS_WITHOUT_PROGRAMS: Final = "Find tools with query; call one with execute."
 _INSTRUCTIONS_WITHOUT_PREFIX: Final = {
     **_INSTRUCTIONS,
     Mode.LIST: "portal_list_servers lists the servers behind this portal.",
@@ -64,12 +65,13 @@ class _Whole:
 
     portal_id: str
     has_prefix: bool
+    has_programs: bool
     tool_names: Mapping[tuple[str, str], str]
     prompt_names: Mapping[tuple[str, str], str]
     owners: Owners
 
     @classmethod
-    def of(cls, servers: Sequence[CuratedServer], *, portal_id: str, has_prefix: bool) -> _Whole:
+    def of(cls, servers: Sequence[CuratedServer], *, portal_id: str, has_prefix: bool, has_programs: bool) -> _Whole:
         # The portal's own tools come first, so that no server can take the name of one.
         ordered = sorted(servers, key=lambda server: server.id != OWN_SERVER_ID)
 
@@ -79,6 +81,7 @@ class _Whole:
         return cls(
             portal_id=portal_id,
             has_prefix=has_prefix,
+            has_programs=has_programs,
             tool_names=give_names(
                 [(server.id, tool.tool.name) for server in ordered for tool in server.tools], keeps_prefix=keeps_prefix
             ),
@@ -110,16 +113,20 @@ class Listing:
             if server.id in status and (upstream := fleet.listing(server.id))
         ]
         own = uncurated(OWN_SERVER_ID, OWN_TOOLS, name=OWN_SERVER_NAME, permission="allow")
-        return cls._over([*servers, own], portal_id=portal.id, has_prefix=portal.prefix)
+        whole = _Whole.of(
+            [*servers, own],
+            portal_id=portal.id,
+            has_prefix=portal.prefix,
+            has_programs=portal.code_mode != "off",
+        )
+        return cls([*servers, own], whole)
 
     @classmethod
     def of_tools(cls, servers: Mapping[str, Sequence[UpstreamTool]]) -> Listing:
         """List tools by their servers' ids, all of them and as they are."""
-        return cls._over([uncurated(server_id, tools) for server_id, tools in servers.items()])
-
-    @classmethod
-    def _over(cls, servers: Sequence[CuratedServer], *, portal_id: str = "default", has_prefix: bool = True) -> Listing:
-        return cls(servers, _Whole.of(servers, portal_id=portal_id, has_prefix=has_prefix))
+        uncurated_servers = [uncurated(server_id, tools) for server_id, tools in servers.items()]
+        whole = _Whole.of(uncurated_servers, portal_id="default", has_prefix=True, has_programs=True)
+        return cls(uncurated_servers, whole)
 
     @cached_property
     def server_ids(self) -> tuple[str, ...]:
@@ -213,6 +220,8 @@ class Listing:
         """Tell a client in a line how to use the portal."""
         if mode is Mode.CODE:
             return portal_instructions(self.server_ids)
+        if mode is Mode.QUERY and not self._whole.has_programs:
+            return _CALLS_WITHOUT_PROGRAMS
         return (_INSTRUCTIONS if self._whole.has_prefix else _INSTRUCTIONS_WITHOUT_PREFIX)[mode]
 
     def input_schema(self, name: str) -> Mapping[str, JsonValue] | None:
@@ -226,7 +235,8 @@ class Listing:
 
     @cached_property
     def _query_list(self) -> JsonObject:
-        return {"tools": [query_tool(self.server_ids, calls_by="with execute"), execute_tool()]}
+        execute = execute_tool(has_programs=self._whole.has_programs)
+        return {"tools": [query_tool(self.server_ids, calls_by="with execute"), execute]}
 
     @cached_property
     def _names_list(self) -> JsonObject:

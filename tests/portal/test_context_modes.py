@@ -126,9 +126,12 @@ async def test_where_programs_are_off_execute_calls_one_tool_only(
         portal_at(ServerConfig(id="up", url=url), portals=(portal,)) as (_, origin),
         Client(f"{origin}/mcp{QUERY}", cache=None) as client,
     ):
+        [_, execute] = (await client.list_tools()).tools
         program = await client.call_tool("execute", {"code": "1"})
         called = await client.call_tool("execute", {"tool": "up_find_books"})
 
+    assert "JavaScript" not in str(execute)
+    assert "code" not in execute.input_schema["properties"]
     assert text(program) == 'Programs are off in this portal: call one tool with {"tool", "arguments"}.'
     assert not called.is_error
 
