@@ -72,6 +72,16 @@ typedef struct {
 
 bool buffer_reserve(Buffer *buffer, size_t more);
 void buffer_put(Buffer *buffer, const void *bytes, size_t length);
+
+/* Most of what a writer of JSON puts is one character. */
+static inline void buffer_byte(Buffer *buffer, char byte)
+{
+    if (buffer->length < buffer->capacity)
+        buffer->bytes[buffer->length++] = byte;
+    else
+        buffer_put(buffer, &byte, 1);
+}
+
 void buffer_text(Buffer *buffer, const char *text);
 void buffer_number(Buffer *buffer, int64_t number);
 void buffer_free(Buffer *buffer);
@@ -164,6 +174,15 @@ bool report_is_interrupted(void);
 
 /* What to use instead of a name that is not there; false when nothing is known. */
 bool advice_for(JSContext *ctx, const char *name, size_t length, char *out, size_t size);
+
+/* Eight characters of text at once: the high bit of each byte tells whether it is a control character, a quote or a
+   backslash. A byte above one that is told may be told wrongly; none is missed. */
+static inline uint64_t text_special(uint64_t eight)
+{
+    const uint64_t ones = 0x0101010101010101, high = ones << 7;
+    uint64_t quote = eight ^ ones * '"', backslash = eight ^ ones * '\\';
+    return (((eight - ones * 0x20) & ~eight) | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash)) & high;
+}
 
 /* ---- the setup (setup.c) ----------------------------------------------------------------------------------------- */
 

@@ -46,7 +46,7 @@ static void write_number(Buffer *out, double number)
 
 static bool is_absent(JSContext *ctx, JSValueConst value)
 {
-    return JS_IsUndefined(value) || JS_IsSymbol(value) || JS_IsFunction(ctx, value);
+    return JS_IsUndefined(value) || JS_IsSymbol(value) || (JS_IsObject(value) && JS_IsFunction(ctx, value));
 }
 
 /* `toJSON` as the program's classes define it. Object.prototype and Array.prototype are not asked: a property planted
@@ -89,10 +89,10 @@ static JsonStatus write_items(JSContext *ctx, JsonWriter *w, JSValueConst array)
     if (JS_GetLength(ctx, array, &length) < 0)
         return JSON_EXCEPTION;
     JsonStatus status = JSON_OK;
-    buffer_put(w->out, "[", 1);
+    buffer_byte(w->out, '[');
     for (int64_t i = 0; i < length && status == JSON_OK; i++) {
         if (i)
-            buffer_put(w->out, ",", 1);
+            buffer_byte(w->out, ',');
         JSValue item = JS_GetPropertyInt64(ctx, array, i);
         if (JS_IsException(item))
             return JSON_EXCEPTION;
@@ -105,7 +105,7 @@ static JsonStatus write_items(JSContext *ctx, JsonWriter *w, JSValueConst array)
         if (status == JSON_OK)
             status = check_size(w);
     }
-    buffer_put(w->out, "]", 1);
+    buffer_byte(w->out, ']');
     return status;
 }
 
@@ -128,11 +128,11 @@ static JsonStatus write_member(JSContext *ctx, JsonWriter *w, JSValueConst key, 
         return JSON_OK;
     size_t start = w->out->length;
     if (!*is_first)
-        buffer_put(w->out, ",", 1);
+        buffer_byte(w->out, ',');
     JsonStatus status = write_string(ctx, w, key);
     if (status != JSON_OK)
         return status;
-    buffer_put(w->out, ":", 1);
+    buffer_byte(w->out, ':');
     status = write_value(ctx, w, value, key, true);
     if (status == JSON_ABSENT) { /* toJSON returned undefined */
         w->out->length = start;
@@ -152,7 +152,7 @@ static JsonStatus write_members(JSContext *ctx, JsonWriter *w, JSValueConst obje
     JsonStatus status = JSON_OK;
     if (JS_GetOwnPropertyNames(ctx, &names, &count, object, JS_GPN_STRING_MASK | JS_GPN_ENUM_ONLY) < 0)
         return JSON_EXCEPTION;
-    buffer_put(w->out, "{", 1);
+    buffer_byte(w->out, '{');
     for (int i = 0; members == NAME_AND_MESSAGE_FIRST && i < 2 && status == JSON_OK; i++) {
         JSAtom atom = i ? atom_message : atom_name;
         JSValue key = JS_AtomToString(ctx, atom), value = JS_GetProperty(ctx, object, atom);
@@ -170,7 +170,7 @@ static JsonStatus write_members(JSContext *ctx, JsonWriter *w, JSValueConst obje
         JS_FreeValue(ctx, value);
         JS_FreeValue(ctx, key);
     }
-    buffer_put(w->out, "}", 1);
+    buffer_byte(w->out, '}');
     JS_FreePropertyEnum(ctx, names, count);
     return status;
 }
@@ -180,7 +180,7 @@ static JsonStatus write_plain_members(JSContext *ctx, JsonWriter *w, JSValueCons
 {
     bool is_first = true;
     JsonStatus status = JSON_OK;
-    buffer_put(w->out, "{", 1);
+    buffer_byte(w->out, '{');
     for (uint32_t i = 0; i < members->count && status == JSON_OK; i++) {
         JSValueConst name;
         JSValue value;
@@ -189,7 +189,7 @@ static JsonStatus write_plain_members(JSContext *ctx, JsonWriter *w, JSValueCons
         status = JS_IsException(value) ? JSON_EXCEPTION : write_member(ctx, w, name, value, &is_first);
         JS_FreeValue(ctx, value);
     }
-    buffer_put(w->out, "}", 1);
+    buffer_byte(w->out, '}');
     return status;
 }
 
@@ -207,7 +207,7 @@ static JsonStatus write_map(JSContext *ctx, JsonWriter *w, JSValueConst map)
     }
     JsonStatus status = JSON_OK;
     bool is_first = true;
-    buffer_put(w->out, is_object ? "{" : "[", 1);
+    buffer_byte(w->out, is_object ? '{' : '[');
     for (int64_t i = 0; i < length && status == JSON_OK; i += 2) {
         JSValue key = JS_GetPropertyInt64(ctx, items, i), value = JS_GetPropertyInt64(ctx, items, i + 1);
         if (is_object) {
@@ -217,21 +217,21 @@ static JsonStatus write_map(JSContext *ctx, JsonWriter *w, JSValueConst map)
             status = write_value(ctx, w, key, JS_UNDEFINED, true);
             if (status == JSON_ABSENT)
                 buffer_put(w->out, "null", 4);
-            buffer_put(w->out, ",", 1);
+            buffer_byte(w->out, ',');
             if (status == JSON_OK || status == JSON_ABSENT)
                 status = write_value(ctx, w, value, JS_UNDEFINED, true);
             if (status == JSON_ABSENT) {
                 buffer_put(w->out, "null", 4);
                 status = JSON_OK;
             }
-            buffer_put(w->out, "]", 1);
+            buffer_byte(w->out, ']');
             if (status == JSON_OK)
                 status = check_size(w);
         }
         JS_FreeValue(ctx, key);
         JS_FreeValue(ctx, value);
     }
-    buffer_put(w->out, is_object ? "}" : "]", 1);
+    buffer_byte(w->out, is_object ? '}' : ']');
     JS_FreeValue(ctx, items);
     return status;
 }
@@ -242,13 +242,13 @@ static JsonStatus write_bytes(JSContext *ctx, JsonWriter *w, JSValueConst buffer
     const uint8_t *bytes = JS_GetArrayBuffer(ctx, &length, buffer);
     if (!bytes && length)
         return JSON_EXCEPTION;
-    buffer_put(w->out, "[", 1);
+    buffer_byte(w->out, '[');
     for (size_t i = 0; i < length && check_size(w) == JSON_OK; i++) {
         if (i)
-            buffer_put(w->out, ",", 1);
+            buffer_byte(w->out, ',');
         buffer_number(w->out, bytes[i]);
     }
-    buffer_put(w->out, "]", 1);
+    buffer_byte(w->out, ']');
     return check_size(w);
 }
 
@@ -396,7 +396,8 @@ static JsonStatus write_value(JSContext *ctx, JsonWriter *w, JSValueConst value,
     if (JS_IsString(value))
         return write_string(ctx, w, value);
     if (JS_IsBool(value)) {
-        buffer_text(w->out, JS_VALUE_GET_BOOL(value) ? "true" : "false");
+        bool is_true = JS_VALUE_GET_BOOL(value);
+        buffer_put(w->out, is_true ? "true" : "false", is_true ? 4 : 5);
         return JSON_OK;
     }
     if (JS_IsNull(value)) {

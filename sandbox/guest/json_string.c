@@ -41,6 +41,7 @@ static uint8_t *put_unit(uint8_t *p, uint32_t c)
 }
 
 enum { ESCAPED_MAX = 6, CHUNK = 4096 };
+static const uint64_t HIGH_BITS = 0x8080808080808080;
 
 bool json_js_string(JSContext *ctx, Buffer *out, JSValueConst string, uint32_t units_max)
 {
@@ -48,13 +49,22 @@ bool json_js_string(JSContext *ctx, Buffer *out, JSValueConst string, uint32_t u
     if (!engine_view_string(ctx, string, &view))
         return false;
     uint32_t length = view.length < units_max ? view.length : units_max;
-    buffer_put(out, "\"", 1);
+    buffer_byte(out, '"');
     for (uint32_t i = 0; i < length;) {
         uint32_t end = length - i > CHUNK ? i + CHUNK : length;
         if (!buffer_reserve(out, (end - i + 1) * ESCAPED_MAX))
             break;
         uint8_t *p = out->bytes + out->length;
         if (view.narrow) {
+            while (end - i >= 8) {
+                uint64_t eight;
+                memcpy(&eight, view.narrow + i, 8);
+                if (text_special(eight) | (eight & HIGH_BITS))
+                    break;
+                memcpy(p, &eight, 8);
+                p += 8;
+                i += 8;
+            }
             for (; i < end; i++) {
                 uint8_t c = view.narrow[i];
                 if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\')
@@ -79,7 +89,7 @@ bool json_js_string(JSContext *ctx, Buffer *out, JSValueConst string, uint32_t u
         }
         out->length = p - out->bytes;
     }
-    buffer_put(out, "\"", 1);
+    buffer_byte(out, '"');
     JS_FreeValue(ctx, view.keep);
     return !out->failed;
 }
@@ -87,7 +97,7 @@ bool json_js_string(JSContext *ctx, Buffer *out, JSValueConst string, uint32_t u
 void json_string(Buffer *out, const char *utf8, size_t length)
 {
     const uint8_t *s = (const uint8_t *)utf8, *end = s + length;
-    buffer_put(out, "\"", 1);
+    buffer_byte(out, '"');
     while (s < end && buffer_reserve(out, ESCAPED_MAX)) {
         uint32_t c = *s++;
         int more = c < 0x80                ? 0
@@ -108,5 +118,5 @@ void json_string(Buffer *out, const char *utf8, size_t length)
         }
         out->length = put_unit(out->bytes + out->length, c) - out->bytes;
     }
-    buffer_put(out, "\"", 1);
+    buffer_byte(out, '"');
 }

@@ -7,7 +7,13 @@
 #include "dtoa.h"
 #include "guest.h"
 
-enum { DEPTH_MAX = 200, INT_DIGITS_MAX = 9 };
+enum { DEPTH_MAX = 200, INT_DIGITS_MAX = 9, NAMES = 32 };
+
+typedef struct {
+    const char *text; /* where it stood last in the JSON */
+    size_t length;
+    JSAtom atom; /* owned */
+} Name;
 
 typedef struct {
     JSContext *ctx;
@@ -16,6 +22,7 @@ typedef struct {
     uint32_t count, capacity;
     uint32_t depth;
     Buffer text;  /* a string without its escapes */
+    Name names[NAMES];
     bool threw;   /* memory ran out */
 } Reader;
 
@@ -101,13 +108,19 @@ static bool read_escape(Reader *r)
 static bool read_text(Reader *r, const char **text, size_t *length, bool *is_ascii)
 {
     const uint8_t *start = r->at;
-    uint8_t seen = 0;
+    uint64_t seen = 0, eight;
+    for (; r->end - r->at >= 8; r->at += 8) {
+        memcpy(&eight, r->at, 8);
+        if (text_special(eight))
+            break;
+        seen |= eight;
+    }
     while (*r->at >= 0x20 && *r->at != '"' && *r->at != '\\')
         seen |= *r->at++;
     if (*r->at == '"') {
         *text = (const char *)start;
         *length = r->at++ - start;
-        *is_ascii = seen < 0x80;
+        *is_ascii = !(seen & 0x8080808080808080);
         return true;
     }
     r->text.length = 0;
@@ -138,6 +151,21 @@ static bool read_string(Reader *r, JSValue *value)
     return check(r, *value);
 }
 
+/* The atom of a name in the JSON itself. Objects in a list have the same names: the last few are remembered, by length
+   and ends, so that the engine need not hash each again. */
+static JSAtom find_name(Reader *r, const char *text, size_t length)
+{
+    size_t place = length ? (length + 3 * (uint8_t)text[0] + 5 * (uint8_t)text[length - 1]) % NAMES : 0;
+    Name *known = &r->names[place];
+    if (known->atom != JS_ATOM_NULL && known->length == length && !memcmp(known->text, text, length))
+        return JS_DupAtom(r->ctx, known->atom);
+    JSAtom atom = JS_NewAtomLen(r->ctx, text, length);
+    r->threw |= atom == JS_ATOM_NULL;
+    JS_FreeAtom(r->ctx, known->atom);
+    *known = (Name){text, length, atom == JS_ATOM_NULL ? atom : JS_DupAtom(r->ctx, atom)};
+    return atom;
+}
+
 static JSAtom read_name(Reader *r)
 {
     const char *text;
@@ -145,11 +173,8 @@ static JSAtom read_name(Reader *r)
     bool is_ascii;
     if (!take(r, '"') || !read_text(r, &text, &length, &is_ascii))
         return JS_ATOM_NULL;
-    if (is_ascii) { /* of other text, the engine compares UTF-8 with Latin-1 here */
-        JSAtom atom = JS_NewAtomLen(r->ctx, text, length);
-        r->threw |= atom == JS_ATOM_NULL;
-        return atom;
-    }
+    if (is_ascii) /* of other text, the engine compares UTF-8 with Latin-1 here */
+        return find_name(r, text, length);
     JSValue string = JS_NewStringLen(r->ctx, text, length);
     JSAtom atom = check(r, string) ? JS_ValueToAtom(r->ctx, string) : JS_ATOM_NULL;
     r->threw |= atom == JS_ATOM_NULL;
@@ -321,6 +346,8 @@ JSValue json_parse(JSContext *ctx, const char *json, size_t length)
     }
     while (r.count)
         JS_FreeValue(ctx, r.items[--r.count]);
+    for (int i = 0; i < NAMES; i++)
+        JS_FreeAtom(ctx, r.names[i].atom);
     js_free(ctx, r.items);
     buffer_free(&r.text);
     if (is_read)

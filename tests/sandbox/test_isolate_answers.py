@@ -56,6 +56,24 @@ def test_an_answer_is_what_the_engine_parses(host: Host, value: object) -> None:
     assert answered(host, text.encode(), source) is True
 
 
+@pytest.mark.parametrize("special", ['"', "\\", "\n", "\x1f", "\x7f", "\x80", "é", "\u2028", "😀"])
+def test_a_special_character_at_any_place_of_a_text_comes_back(host: Host, special: str) -> None:
+    texts = [f"{'x' * before}{special}{'y' * behind}" for before in range(18) for behind in (0, 1, 7, 8, 9)]
+
+    given_back = answered(host, json.dumps(texts, ensure_ascii=False).encode())
+
+    assert given_back == texts
+
+
+def test_names_that_are_alike_in_length_and_ends_are_told_apart(host: Host) -> None:
+    names = [f"a{middle:03}z" for middle in range(300)] + ["", "a", "b", "\u00e9", "a\nz", "0", "__proto__"]
+    rows = [{name: number for number, name in enumerate(names)}, dict.fromkeys(reversed(names), -1)]
+
+    given_back = answered(host, json.dumps(rows, ensure_ascii=False).encode())
+
+    assert given_back == rows
+
+
 @pytest.mark.parametrize(
     ("answer", "source", "expected"),
     [
