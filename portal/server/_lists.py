@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("portico.portal")
 
+MAX_LISTINGS: Final = 64
+"""Views of a portal that are kept made: users may switch off any of its servers, in any combination."""
+
 
 class Lists:
     """What one portal offers now, to whom. Everything here is made when it is first asked for."""
@@ -35,6 +38,9 @@ class Lists:
         self._generation = -1
         self._listings: dict[tuple[frozenset[str], bool], Listing] = {}
         self._bytes: dict[tuple[frozenset[str], bool, str, Mode, bool], bytes | None] = {}
+
+    def __len__(self) -> int:
+        return len(self._listings) + len(self._bytes)
 
     def of(self, caller: Caller, *, is_read_only: bool) -> Listing:
         """Return what the portal offers now to ``caller``."""
@@ -56,9 +62,9 @@ class Lists:
         key = (self._switches.off_for(request.caller.user), view.is_read_only, method, view.mode, request.is_modern)
         if key not in self._bytes:
             answer = listing.answer_to(method, view.mode, is_modern=request.is_modern)
-            self._bytes[key] = (
-                None if answer is None else _serialised(enveloped(answer, method, is_modern=request.is_modern))
-            )
+            if answer is None:  # not kept: a client may make up any number of methods
+                return None
+            self._bytes[key] = _serialised(enveloped(answer, method, is_modern=request.is_modern))
         return self._bytes[key]
 
     async def tools(self, params: JsonObject, request: ClientRequest) -> JsonObject:
@@ -88,16 +94,25 @@ class Lists:
             self._generation = self._fleet.generation
             self._listings.clear()
             self._bytes.clear()
-        key = (off, is_read_only)
-        if key not in self._listings:
-            if is_read_only:
-                self._listings[key] = self._listing(off, is_read_only=False).read_only
-            elif off:
-                self._listings[key] = self._listing(frozenset(), is_read_only=False).without(off)
-            else:
-                self._listings[key] = listing = Listing.of(self._config, self._fleet)
-                self._tell(listing.remarks)
-        return self._listings[key]
+        known = self._listings.get((off, is_read_only))
+        if known is not None:
+            return known
+        if is_read_only:
+            listing = self._listing(off, is_read_only=False).read_only
+        elif off:
+            listing = self._listing(frozenset(), is_read_only=False).without(off)
+        else:
+            listing = Listing.of(self._config, self._fleet)
+            self._tell(listing.remarks)
+        self._listings[off, is_read_only] = listing
+        while len(self._listings) > MAX_LISTINGS:
+            self._forget(next(key for key in self._listings if key[0]))  # that of the whole portal is in every other
+        return listing
+
+    def _forget(self, view: tuple[frozenset[str], bool]) -> None:
+        del self._listings[view]
+        for key in [key for key in self._bytes if key[:2] == view]:
+            del self._bytes[key]
 
     def _tell(self, remarks: Iterable[str]) -> None:
         """Log what the operator should know of the rules, each remark once."""
