@@ -66,7 +66,8 @@ class Listener:
 
     That is a session, a connection of stdio or SSE, or a stream of ``subscriptions/listen``. ``uris`` are resources
     that it watches from the start, ``methods`` the notifications that it wants, None for all of them, and ``log_level``
-    the least level of log messages. ``watched`` says where each of the resources is.
+    the least level of log messages. ``watched`` says where each of the resources is; one that ``is_removed`` watches no
+    more of them.
     """
 
     caller: Caller
@@ -76,6 +77,7 @@ class Listener:
     methods: frozenset[str] | None = None
     log_level: str | None = None
     watched: dict[str, Place] = field(default_factory=dict)
+    is_removed: bool = False
 
     def wants(self, method: str) -> bool:
         """Whether the client asked for this kind of notification."""
@@ -122,6 +124,7 @@ class Announcements:
 
     def remove(self, listener: Listener) -> None:
         """Tell it no more."""
+        listener.is_removed = True
         if self._listeners.pop(listener, ...) is None and listener.watched:
             self._on_remove(listener)
 

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from portal._errors import UpstreamFailure
+from portal.server._resources import NOT_HERE
 from portal.wire import INVALID_PARAMS, RpcError
 
 if TYPE_CHECKING:
@@ -34,15 +35,19 @@ class Subscriptions:
         route = self._lists.of(listener.caller, is_read_only=False).route_resource(uri)
         if not route:
             raise RpcError(INVALID_PARAMS, f"Unknown resource: {uri[:256]}")
-        server_id, own_uri = route[0]
-        upstream = self._fleet.upstream(server_id, listener.caller)
-        listener.watched[uri] = (server_id, own_uri)
-        try:
-            await upstream.subscribe(own_uri)
-        except BaseException:
-            listener.watched.pop(uri, None)
-            raise
-        self._held[listener, uri] = (upstream, own_uri)
+        reason: UpstreamFailure | None = None
+        for server_id, own_uri in route:
+            if listener.is_removed:
+                return
+            try:
+                await self._subscribe_at(server_id, own_uri, listener, uri)
+            except UpstreamFailure as failure:  # another server may have it; else this is the reason
+                if reason is None or reason.code in NOT_HERE:
+                    reason = failure
+            else:
+                return
+        if reason is not None:
+            raise reason
 
     async def unsubscribe(self, listener: Listener, uri: str) -> None:
         """Tell ``listener`` of the resource no more. Raises ``UpstreamFailure``."""
@@ -62,8 +67,24 @@ class Subscriptions:
         if self.tasks is not None:
             self.tasks.start_soon(self._unsubscribe_all, listener)
 
+    async def _subscribe_at(self, server_id: str, own_uri: str, listener: Listener, uri: str) -> None:
+        upstream = self._fleet.upstream(server_id, listener.caller)
+        place = listener.watched[uri] = (server_id, own_uri)
+        try:
+            await upstream.subscribe(own_uri)
+        except BaseException:
+            if listener.watched.get(uri) is place:
+                del listener.watched[uri]
+            raise
+        if listener.watched.get(uri) is place:
+            self._held[listener, uri] = (upstream, own_uri)
+        else:  # nobody waits for it any more
+            await upstream.unsubscribe(own_uri)
+
     async def _subscribe_all(self, listener: Listener) -> None:
         for uri in sorted(listener.uris):
+            if listener.is_removed:
+                return
             try:
                 await self.subscribe(listener, uri)
             except (RpcError, UpstreamFailure) as failure:
