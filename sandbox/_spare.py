@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+from collections import deque
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -71,6 +72,8 @@ class Spare:
     What a program is told of its host is the same for each run over the same tools, and taking it in is half of a short
     run. So one isolate is prepared for the setup that has come most: another takes its place when it has come twice
     without that one in between, so that two which take turns cost no isolate.
+
+    To close an isolate takes longer than to start a program in one, so those that are done wait for that here.
     """
 
     def __init__(self, module: GuestModule, pages: Pages, *, memory_bytes: int, stock: int = _STOCK) -> None:
@@ -78,6 +81,7 @@ class Spare:
         self._written = ranges_of(pages.written)
         self._read = one_of_each_area(pages)
         self._isolates: list[Isolate] = []
+        self._retired: deque[Isolate] = deque()
         self._prepared: Isolate | None = None
         self._setup: bytes | None = None  # of the prepared one, or of the one that should be
         self._other_setup: bytes | None = None  # that came since
@@ -112,18 +116,29 @@ class Spare:
     def take(self, memory_bytes: int, setup: bytes) -> Isolate:
         """Return one in waiting if it fits, prepared or not, or a new one. Raises as ``make`` does."""
         if memory_bytes != self._memory_bytes:
-            self.close()
+            while self._isolates:
+                self.retire(self._isolates.pop())
+            self._retire_prepared()
             self._memory_bytes = memory_bytes
         prepared = self._prepared_for(setup)
         if prepared is not None:
             return prepared
         return self._isolates.pop() if self._isolates else self._new()
 
-    def close(self) -> None:
-        """Close all that wait."""
-        while self._isolates:
-            self._isolates.pop().close()
-        self._close_prepared()
+    def retire(self, isolate: Isolate) -> None:
+        """Take an isolate that is done; it is closed when there is time, or to make place for others."""
+        self._retired.append(isolate)
+        if len(self._retired) > self._stock + 1:
+            self.close_one()
+
+    @property
+    def has_retired(self) -> bool:
+        """Whether there is one to close."""
+        return bool(self._retired)
+
+    def close_one(self) -> None:
+        """Close the one that has been done for longest."""
+        self._retired.popleft().close()
 
     @property
     def _may_prepare(self) -> bool:
@@ -134,15 +149,15 @@ class Spare:
             prepared, self._prepared, self._other_setup = self._prepared, None, None
             return prepared
         if self._setup is None or setup == self._other_setup:
-            self._close_prepared()
+            self._retire_prepared()
             self._setup = setup
         self._other_setup = setup
         return None
 
-    def _close_prepared(self) -> None:
+    def _retire_prepared(self) -> None:
         prepared, self._prepared = self._prepared, None
         if prepared is not None:
-            prepared.close()
+            self.retire(prepared)
 
     def _new(self) -> Isolate:
         isolate = ReadyIsolate(self._module, memory_bytes=self._memory_bytes)

@@ -125,7 +125,6 @@ class Worker:
         self._spare = spare
         self._runs: dict[int, _Run] = {}
         self._timers: list[tuple[int, int]] = []  # (wake_at_us, run); entries may be out of date
-        self._ended: Isolate | None = None  # still to be closed
 
     def serve(self) -> None:
         """Serve until the portal closes the socket. Raises ``EOFError`` or ``OSError`` then."""
@@ -133,8 +132,8 @@ class Worker:
             wait_s = self._until_next_timer_s()
             chore: Callable[[], None] | None = None
             if wait_s is None or wait_s > _SPARE_AFTER_S:
-                if self._ended is not None and (self._runs or not self._spare.is_wanted):
-                    chore, wait_s = self._close_ended, 0
+                if self._spare.has_retired and (self._runs or not self._spare.is_wanted):
+                    chore, wait_s = self._spare.close_one, 0
                 elif self._spare.is_wanted:
                     chore, wait_s = self._make_spare, _SPARE_AFTER_S if self._runs else 0
             frame = self._link.next_frame(wait_s)
@@ -149,11 +148,6 @@ class Worker:
             self._spare.make()
         except (WasmtimeError, IsolateTrap, ProtocolError):  # no memory for it now, say: the run that needs one tells
             self._spare.forget()
-
-    def _close_ended(self) -> None:
-        isolate, self._ended = self._ended, None
-        if isolate is not None:
-            isolate.close()
 
     def _handle(self, kind: int, run_id: int, payload: bytes) -> None:
         if kind == Kind.START:
@@ -274,11 +268,10 @@ class Worker:
         run = self._runs.pop(run_id, None)
         if run is None:
             return
-        self._close_ended()
         if run.isolate.grown_bytes:  # what it holds may be wanted by the next
             run.isolate.close()
         else:
-            self._ended = run.isolate
+            self._spare.retire(run.isolate)
 
 
 def _wake(run: _Run) -> Turn:

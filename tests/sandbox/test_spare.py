@@ -26,7 +26,9 @@ PROGRAM = b"[typeof host.add, Object.keys(host).length, Math.random(), Date.now(
 def spare(host: Host) -> Iterator[Spare]:
     spare = Spare(host.module, rehearse(host.module), memory_bytes=MEMORY_BYTES, stock=2)
     yield spare
-    spare.close()
+    spare.take(1, b"").close()  # for another limit: all that wait are done
+    while spare.has_retired:
+        spare.close_one()
 
 
 def fill(spare: Spare) -> None:
@@ -54,14 +56,27 @@ def test_of_two_setups_that_take_turns_the_first_stays_prepared(spare: Spare) ->
     assert [taken(spare, setup) for setup in (OURS, THEIRS, OURS, THEIRS, OURS)] == [False, False, True, False, True]
 
 
-def test_another_memory_limit_closes_what_is_prepared(spare: Spare) -> None:
+def test_another_memory_limit_takes_nothing_of_what_waits(spare: Spare) -> None:
     taken(spare, OURS)
     fill(spare)
 
     isolate = spare.take(2 * MEMORY_BYTES, OURS)
 
     assert isolate.setup is None
+    assert spare.has_retired
     isolate.close()
+
+
+def test_isolates_that_are_done_wait_to_be_closed_and_not_too_many_of_them(host: Host, spare: Spare) -> None:
+    done = [Isolate(host.module, memory_bytes=MEMORY_BYTES) for _ in range(10)]
+    for isolate in done:
+        spare.retire(isolate)
+
+    closed = 0
+    while spare.has_retired:
+        spare.close_one()
+        closed += 1
+    assert closed == 3  # one more than the stock; the others have made place
 
 
 def test_a_program_cannot_tell_a_prepared_isolate_from_another(host: Host) -> None:
