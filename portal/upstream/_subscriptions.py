@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -14,7 +15,7 @@ from portal.upstream._breaker import jittered
 from portal.upstream._channel import SessionLost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from portal.upstream._exchange import Timeouts
     from portal.upstream._session import UpstreamSession
@@ -44,18 +45,35 @@ class Subscriptions:
         self._upstream = upstream
         self._uris: Counter[str] = Counter()
         self._told: dict[str, UpstreamSession] = {}
+        self._pending: dict[str, _Pending] = {}
         self._changed = anyio.Event()
 
     def __len__(self) -> int:
         return len(self._uris)
 
-    def add(self, uri: str) -> bool:
-        """Count one more who watches ``uri``; return whether it is the first."""
-        self._uris[uri] += 1
-        if self._uris[uri] > 1:
-            return False
-        self._changed.set()
-        return True
+    @asynccontextmanager
+    async def adding(self, uri: str) -> AsyncIterator[bool]:
+        """Count one more who watches ``uri``; give whether it is the first, who has the server told in the block.
+
+        Others wait for what comes of that. A failure is theirs too: nobody watches then. Raises ``UpstreamFailure``.
+        """
+        while (pending := self._pending.get(uri)) is not None:
+            await pending.done.wait()
+            if pending.failure is not None:
+                raise pending.failure
+        if not self._add(uri):
+            yield False
+            return
+        pending = self._pending[uri] = _Pending()
+        try:
+            yield True
+        except BaseException as error:
+            pending.failure = error if isinstance(error, UpstreamFailure) else None  # else the next one is the first
+            self.remove(uri)
+            raise
+        finally:
+            del self._pending[uri]
+            pending.done.set()
 
     def remove(self, uri: str) -> bool:
         """Count one less; return whether it was the last. One who never watched is not counted."""
@@ -93,9 +111,17 @@ class Subscriptions:
         else:
             await self._subscribe_again(session, timeouts)
 
+    def _add(self, uri: str) -> bool:
+        self._uris[uri] += 1
+        if self._uris[uri] > 1:
+            return False
+        self._changed.set()
+        return True
+
     async def _subscribe_again(self, session: UpstreamSession, timeouts: Timeouts) -> None:
         for uri in list(self._uris):
-            if not self.tell(uri, session):
+            is_theirs = uri in self._pending and uri not in self._told  # who adds it tells the server of it
+            if is_theirs or not self.tell(uri, session):
                 continue
             try:
                 await session.request("resources/subscribe", {"uri": uri}, timeouts=timeouts)
@@ -146,6 +172,14 @@ class Subscriptions:
         if self._uris:
             filters["resourceSubscriptions"] = list(self._uris)
         return filters
+
+
+class _Pending:
+    """The server is being told of a resource for the first time; ``done`` is set when it was, or could not be."""
+
+    def __init__(self) -> None:
+        self.done = anyio.Event()
+        self.failure: UpstreamFailure | None = None
 
 
 class _Stream:

@@ -180,15 +180,12 @@ class Upstream:
 
         Each call counts: ``unsubscribe`` as often.
         """
-        if not self._subscriptions.add(uri):
-            return
-        try:
+        async with self._subscriptions.adding(uri) as is_first:
+            if not is_first:
+                return
             session = await self._owner.live_session()
             if not session.is_modern and self._subscriptions.tell(uri, session):
                 await self._send("resources/subscribe", {"uri": uri}, None)
-        except BaseException:
-            self._subscriptions.remove(uri)
-            raise
 
     async def unsubscribe(self, uri: str) -> None:
         """Take one ``subscribe`` back; the server is told with the last."""

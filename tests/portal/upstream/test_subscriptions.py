@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
 
 from portal._errors import UpstreamRefused
@@ -60,6 +61,65 @@ async def test_a_subscription_that_the_server_refuses_does_not_count() -> None:
         await up.subscribe("a://2")
 
     assert len(offering.scripted.of("resources/subscribe")) == 2
+
+
+async def test_whoever_comes_while_the_server_is_told_of_a_resource_hears_what_came_of_it() -> None:
+    offering = Offering.of("2025-11-25")
+    release, outcomes = anyio.Event(), list[str]()
+
+    async def refuse(asked: Asked) -> None:
+        await release.wait()
+        await asked.error(-32602, "no such resource")
+
+    async with connected(offering) as up:
+        offering.scripted.answers["resources/subscribe"] = refuse
+
+        async def watch() -> None:
+            with pytest.raises(UpstreamRefused, match="no such resource"):
+                await up.subscribe("a://2")
+            outcomes.append("refused")
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(watch)
+            await offering.scripted.reached("resources/subscribe")
+            tasks.start_soon(watch)
+            await anyio.wait_all_tasks_blocked()
+            before = list(outcomes)
+            release.set()
+        is_busy = up.is_busy
+
+    assert (before, outcomes) == ([], ["refused", "refused"])
+    assert len(offering.scripted.of("resources/subscribe")) == 1
+    assert not is_busy
+
+
+async def test_a_subscription_whose_first_watcher_goes_away_is_made_for_the_next() -> None:
+    offering = Offering.of("2025-11-25")
+    release = anyio.Event()
+
+    async def take(asked: Asked) -> None:
+        await release.wait()
+        await offering.take(asked)
+
+    async with connected(offering) as up:
+        offering.scripted.answers["resources/subscribe"] = take
+        first = anyio.CancelScope()
+
+        async def watch_and_leave() -> None:
+            with first:
+                await up.subscribe("a://1")
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(watch_and_leave)
+            await offering.scripted.reached("resources/subscribe")
+            tasks.start_soon(up.subscribe, "a://1")
+            await anyio.wait_all_tasks_blocked()
+            first.cancel()
+            await offering.scripted.reached("resources/subscribe", 2)
+            release.set()
+        is_busy = up.is_busy
+
+    assert is_busy
 
 
 async def test_subscriptions_are_made_again_on_the_session_after_a_lost_one() -> None:
