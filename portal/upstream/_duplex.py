@@ -74,13 +74,17 @@ class DuplexChannel:
         elif not self._outgoing.settle(message):
             logger.debug("%s: an answer that nobody waits for", self._server_id)
 
-    def refuse(self, failure: TransportFailure, request_id: RequestId | None) -> bool:
-        """Fail the request whose answer cannot be taken; return whether it is known and waits."""
-        return request_id is not None and self._outgoing.fail(failure, request_id=request_id)
+    def refuse(self, failure: TransportFailure, request_id: RequestId) -> None:
+        """Fail the request whose answer cannot be taken, if it still waits."""
+        self._outgoing.fail(failure, request_id=request_id)
 
     def end(self, cause: str, *, too_large: bool = False) -> None:
-        """Say that nothing more will come; requests that wait fail."""
+        """Say that nothing more will come; requests that wait fail.
+
+        What was ``too_large`` is taken for the answer of the one that waits; of several, nobody knows the fate.
+        """
         if self._ended is None:
             self._ended = cause
             self._loss.note(cause)
-            self._outgoing.fail(TransportFailure(cause, kind="too_large" if too_large else "unknown"))
+            is_known = too_large and self._inbound.under_way == 1
+            self._outgoing.fail(TransportFailure(cause, kind="too_large" if is_known else "unknown"))

@@ -75,9 +75,19 @@ class Inbound:
         exchange.close()
         self._all_done.set()
 
+    @property
+    def under_way(self) -> int:
+        """How many requests wait for their answer; a subscription does not count."""
+        return sum(exchange.method != LISTEN for exchange in self.exchanges.values())
+
+    @property
+    def awaits_list(self) -> bool:
+        """Whether the answer that comes next may be a list, which may be longer than others."""
+        return any(exchange.method.endswith("/list") for exchange in self.exchanges.values())
+
     async def wait_answered(self) -> None:
-        """Wait until no request is under way; a subscription does not count."""
-        while any(exchange.method != LISTEN for exchange in self.exchanges.values()):
+        """Wait until no request is under way."""
+        while self.under_way:
             self._all_done = anyio.Event()
             await self._all_done.wait()
 

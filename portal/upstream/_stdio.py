@@ -144,7 +144,7 @@ def _inherited() -> dict[str, str]:
 async def _read_messages(
     process: Process, channel: DuplexChannel, config: ServerConfig, inbound: Inbound, outcome: ChildOutcome
 ) -> None:
-    """Hand over each line of standard output as a message until it ends, or a line is too long and nobody's answer."""
+    """Hand over each line of standard output as a message until it ends, or one is too long and does not say whose."""
     assert process.stdout is not None  # noqa: S101 -- open_process was asked for pipes
     lines = LineReader(lambda: _limit(config, inbound))
     with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
@@ -153,7 +153,9 @@ async def _read_messages(
                 if isinstance(line, TooLong):
                     failure = too_large(line.limit_bytes, declared_bytes=line.size_bytes)
                     logger.warning("%s: it sent %s, which is too much", config.id, failure.phrase)
-                    if not channel.refuse(failure, line.request_id):
+                    if line.request_id is not None:
+                        channel.refuse(failure, line.request_id)
+                    else:
                         outcome.failure = f"it sent {failure.phrase}, which is too much"
                         channel.end(failure.phrase, too_large=True)
                         return
@@ -168,8 +170,7 @@ async def _read_messages(
 
 def _limit(config: ServerConfig, inbound: Inbound) -> int:
     """Return how long a message may be now: a list is longer than an answer, and a line does not say what it is."""
-    has_list = any(exchange.method.endswith("/list") for exchange in inbound.exchanges.values())
-    return max(config.max_list_bytes, config.max_answer_bytes) if has_list else config.max_answer_bytes
+    return max(config.max_list_bytes, config.max_answer_bytes) if inbound.awaits_list else config.max_answer_bytes
 
 
 def _take(line: bytes, channel: DuplexChannel, server_id: str) -> None:

@@ -94,16 +94,14 @@ class Outgoing:
         waiting.answered.set()
         return True
 
-    def fail(self, error: Exception, *, request_id: RequestId | None = None) -> bool:
-        """Fail a request, or every one that waits: no answer will come. Return whether there was any."""
+    def fail(self, error: Exception, *, request_id: RequestId | None = None) -> None:
+        """Fail a request, or every one that waits: no answer will come."""
         keys = list(self._waiting) if request_id is None else [request_id]
-        failed = [
-            waiting for key in keys if (waiting := self._waiting.get(key)) is not None and not waiting.answered.is_set()
-        ]
-        for waiting in failed:
-            waiting.error = error
-            waiting.answered.set()
-        return bool(failed)
+        for key in keys:
+            waiting = self._waiting.get(key)
+            if waiting is not None and not waiting.answered.is_set():
+                waiting.error = error
+                waiting.answered.set()
 
     @staticmethod
     async def _tell_cancelled(key: RequestId, send: Send) -> None:

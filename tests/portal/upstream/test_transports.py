@@ -11,7 +11,7 @@ import mcp_types as types
 import pytest
 from mcp.server import Server
 
-from portal._errors import UpstreamMisbehaved, UpstreamRefused, UpstreamTimeout, UpstreamUnavailable
+from portal._errors import UpstreamFailure, UpstreamMisbehaved, UpstreamRefused, UpstreamTimeout, UpstreamUnavailable
 from portal._server_config import ServerConfig
 from portal.upstream._connect import open_session
 from portal.upstream._exchange import Timeouts
@@ -54,6 +54,36 @@ async def test_an_answer_that_is_too_large_costs_its_own_call(name: str) -> None
 
     assert result == OK
     assert not is_lost
+
+
+async def test_an_answer_that_is_too_large_and_too_late_costs_nothing() -> None:
+    async with hostile(max_answer_mb=2) as session:
+        with pytest.raises(UpstreamTimeout):
+            await calling(session, "late", timeouts=Timeouts(idle_s=0.1))
+        result = await calling(session)
+        is_lost = session.loss.event.is_set()
+
+    assert result == OK
+    assert not is_lost
+
+
+async def test_the_fate_of_calls_is_unknown_when_nobody_can_say_whose_answer_was_too_large() -> None:
+    failures: list[UpstreamFailure] = []
+
+    async def call(name: str) -> None:
+        with pytest.raises(UpstreamFailure) as failure:
+            await calling(session, name)
+        failures.append(failure.value)
+
+    async with hostile(max_answer_mb=2) as session:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call, "silent")
+            await anyio.wait_all_tasks_blocked()
+            tasks.start_soon(call, "nobodys")
+        cause = session.loss.cause
+
+    assert [failure.is_outcome_unknown for failure in failures] == [True, True]
+    assert "more than 2 MiB" in cause
 
 
 async def test_a_list_may_be_longer_than_an_answer_here_too() -> None:

@@ -16,7 +16,7 @@ def send(**message: Any) -> None:  # noqa: ANN401 -- whatever a message holds
     sys.stdout.flush()
 
 
-def misbehave(name: str, number: int) -> None:
+def misbehave(name: str, number: int) -> None:  # noqa: C901 -- a case for each
     match name:
         case "huge":
             send(id=number, result={"text": "x" * 5 * MIB})
@@ -37,6 +37,15 @@ def misbehave(name: str, number: int) -> None:
             os.close(0)
             send(id=number, result={"ok": True})
             time.sleep(600)
+        case "late":
+            sys.stdin.readline()  # that it was given up
+            send(id=number, result={"text": "x" * 5 * MIB})
+        case "nobodys":
+            middle = {"error": None, "id": number, "result": {"text": "x" * 5 * MIB}, "jsonrpc": "2.0", "more": {}}
+            sys.stdout.write(json.dumps(middle) + "\n")
+            sys.stdout.flush()
+        case "silent":
+            pass
         case "hang":
             given_up = json.loads(sys.stdin.readline())
             send(method="notifications/com.example/saw", params={"of": number, **given_up})
