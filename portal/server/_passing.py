@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from portal._errors import UpstreamFailure, UpstreamRefused
 from portal.server._questions import answered
 from portal.server._rounds import INPUT_REQUIRED
+from portal.server._sealed_state import ROUND_PARAMS
 from portal.wire import INTERNAL_ERROR, META_PREFIX, SERVER_INFO_KEY, RpcError
 
 if TYPE_CHECKING:
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from portal.server._rounds import Rounds
     from portal.upstream import Fleet
     from typegen import JsonObject
-
-ROUND_PARAMS: Final = frozenset({"inputResponses", "requestState", "_meta"})
-"""Params that are of a round, or of an exchange, and not of what is asked."""
 
 
 class Passing:
@@ -54,8 +52,12 @@ class Passing:
 
         passes = self._fleet.listing(server_id).is_modern is True
         with self.refusals():
-            result = await self._rounds.serve(method, params, request, work, passes=passes)
+            result = await self._rounds.serve(method, params, request, work, server_id=server_id, passes=passes)
         return without_exchange(result)
+
+    def server_asking(self, method: str, params: JsonObject, request: ClientRequest) -> str | None:
+        """Return the id of the server whose questions a request answers, None for none. Raises ``RpcError``."""
+        return self._rounds.server_asking(method, params, request)
 
     @contextmanager
     def refusals(self) -> Iterator[None]:

@@ -43,13 +43,14 @@ class Resources:
             f"Resource not found: {shown(uri)}",
             {"uri": uri},
         )
+        asking = self._passing.server_asking(READ, params, request)
+        if asking is not None:  # the answers are for that server alone
+            route = [place for place in route if place[0] == asking]
         failure: RpcError | None = None
         for server_id, own_uri in route:
             asked: JsonObject = {**params, "uri": own_uri}
             try:
-                result = await self._passing.pass_on(
-                    "resources/read", params, request, server_id=server_id, asked=asked
-                )
+                result = await self._passing.pass_on(READ, params, request, server_id=server_id, asked=asked)
             except RpcError as error:
                 if len(route) == 1 and error.code != METHOD_NOT_FOUND:
                     raise _worded(error, request) from error

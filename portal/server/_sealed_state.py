@@ -29,6 +29,9 @@ STATE_S: Final = 600.0
 MAX_STATE_CHARS: Final = 2**20
 """An upstream's own state is part of ours, and some keep a whole conversation in it."""
 
+ROUND_PARAMS: Final = frozenset({"inputResponses", "requestState", "_meta"})
+"""Params that are of a round, or of an exchange, and not of what is asked."""
+
 _VERSION: Final = "p1."
 _NONCE_BYTES: Final = 12
 
@@ -46,7 +49,7 @@ class Binding:
     @classmethod
     def of(cls, params: JsonObject, *, user: str, portal: str, method: str) -> Binding:
         """Bind to the request with these params, those that differ from round to round aside."""
-        asked = {name: params.get(name) for name in ("name", "uri", "arguments")}
+        asked = {name: value for name, value in params.items() if name not in ROUND_PARAMS}
         # Not orjson: it refuses integers beyond 64 bits and lone surrogates, which arguments may hold.
         text = json.dumps(asked, sort_keys=True).encode()
         digest = hashlib.sha256(text).digest()

@@ -132,7 +132,7 @@ class ToolCalls:
             finally:
                 program.close()
 
-        return await self._rounds.serve("tools/call", params, request, run, passes=False)
+        return await self._rounds.serve("tools/call", params, request, run, server_id=None, passes=False)
 
     def _calls(self, request: ClientRequest, program: ProgramConversation) -> ContextCalls:
         listing = self._lists.for_request(request)
@@ -161,7 +161,9 @@ class ToolCalls:
             self._fleet.listing(entry.server_id).is_modern is True and tool.permission(in_program=False) == "allow"
         )
         try:
-            result = await self._rounds.serve("tools/call", params, request, send, passes=passes)
+            result = await self._rounds.serve(
+                "tools/call", params, request, send, server_id=entry.server_id, passes=passes
+            )
         except UpstreamRejected as rejection:
             return error_result(rejection.message)  # which a model is shown, other than an error of the protocol
         except UpstreamRefused as refusal:

@@ -81,6 +81,7 @@ class Asking:
     headers: list[Mapping[str, str]] = field(default_factory=list)
     requests: list[tuple[str, JSON]] = field(default_factory=list)
     is_signed_in: bool = False
+    completes_after_asking: bool = False
     tools: list[JSON] = field(default_factory=lambda: [*_tools()])
     bus: InMemorySubscriptionBus = field(default_factory=InMemorySubscriptionBus)
     connections: list[Any] = field(default_factory=list)
@@ -146,6 +147,9 @@ class Asking:
                 return await self._prompt(ctx, params)
             case "resources/read":
                 return self._read(params["uri"])
+            case "completion/complete" if self.completes_after_asking and "inputResponses" not in params:
+                asked = {"inputRequests": QUESTIONS["confirm"], "requestState": "secret-state"}
+                return {"resultType": "input_required", **asked}
             case "completion/complete":
                 return {"completion": {"values": [f"{params['argument']['value']}…"], "total": 1, "hasMore": False}}
             case _:

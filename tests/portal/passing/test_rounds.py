@@ -21,8 +21,10 @@ from portal.server._suspended import MAX_PER_USER
 from portal.upstream import Caller
 from portal.wire import INVALID_PARAMS, RpcError
 from tests.portal.conftest import until
-from tests.portal.passing._asking import Asking
+from tests.portal.passing._asking import FORM, Asking
 from tests.portal.passing._person import OLD
+from tests.portal.upstream.conftest import serving_scripted
+from tests.portal.upstream.offering import Offering
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from portal import Portal
     from portal.server import ServedPortal
     from tests.portal.conftest import PortalAt, Serving
+    from tests.portal.upstream.conftest import Asked
 
 ASKABLE: dict[str, Any] = {"elicitation": {"form": {}, "url": {}}, "roots": {}}
 ERASE_THREE: dict[str, Any] = {
@@ -166,6 +169,59 @@ async def test_a_state_that_is_altered_or_anothers_is_refused_and_the_right_one_
         last = await call(portal, {**CONFIRM, **answers, "requestState": state}, request())
 
     assert "'colour': 'blue'" in last["content"][0]["text"]
+
+
+async def test_what_is_completed_belongs_to_the_state_too(portal_at: PortalAt, serving: Serving) -> None:
+    of_greet = {"ref": {"type": "ref/prompt", "name": "up_greet"}, "argument": {"name": "who", "value": "an"}}
+    of_note = {**of_greet, "ref": {"type": "ref/resource", "uri": "note://by/{id}"}}
+    async with served(portal_at, serving, Asking(completes_after_asking=True)) as portal:
+        first = await call(portal, {**of_greet}, request(), "completion/complete")
+        answered = {"inputResponses": {"colour": ACCEPT}, "requestState": first["requestState"]}
+        with pytest.raises(RpcError, match="Invalid or expired requestState"):
+            await call(portal, {**of_note, **answered}, request(), "completion/complete")
+        last = await call(portal, {**of_greet, **answered}, request(), "completion/complete")
+
+    assert last["completion"]["values"] == ["an…"]
+
+
+@pytest.mark.parametrize("state", [{"requestState": "kept"}, {}], ids=["with-state", "without-state"])
+async def test_answers_go_to_the_server_that_asked_alone_where_several_may_have_a_resource(
+    portal_at: PortalAt, state: dict[str, Any]
+) -> None:
+    flaky, asking = Offering.of(None), Offering.of(None)
+
+    async def fail_once(asked: Asked) -> None:
+        if len(flaky.scripted.of("resources/read")) == 1:
+            await asked.error(-32603, "Not now")
+        else:
+            await asked.result({"contents": [], "resultType": "complete"})
+
+    async def ask_first(asked: Asked) -> None:
+        if "inputResponses" in asked.message["params"]:
+            await asked.result({"contents": [{"uri": "a://x", "text": "secret"}], "resultType": "complete"})
+        else:
+            await asked.result({"resultType": "input_required", "inputRequests": {"colour": FORM}, **state})
+
+    flaky.scripted.answers["resources/read"] = fail_once
+    asking.scripted.answers["resources/read"] = ask_first
+    async with (
+        serving_scripted(flaky.scripted) as one,
+        serving_scripted(asking.scripted) as two,
+        portal_at(ServerConfig(id="a", url=one), ServerConfig(id="b", url=two)) as (opened, _),
+    ):
+        first = await call(of(opened), {"uri": "a://x"}, request(), "resources/read")
+        retry = {"uri": "a://x", "inputResponses": {"colour": ACCEPT}, "requestState": first["requestState"]}
+        last = await call(of(opened), retry, request(), "resources/read")
+        with pytest.raises(RpcError, match="Invalid or expired requestState"):
+            await call(of(opened), {**retry, "requestState": "p1.AAAA"}, request(), "resources/read")
+
+    [_, answered] = [asked.message["params"] for asked in asking.scripted.of("resources/read")]
+    assert last["contents"][0]["text"] == "secret"
+    assert {key: answered[key] for key in ("inputResponses", "requestState") if key in answered} == {
+        "inputResponses": {"colour": ACCEPT},
+        **state,
+    }
+    assert len(flaky.scripted.of("resources/read")) == 1
 
 
 async def test_a_request_whose_client_never_comes_back_is_given_up(
