@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from portal.upstream._failures import TransportFailure, too_large
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _BOM: Final = b"\xef\xbb\xbf"
 
@@ -21,10 +24,10 @@ class Event:
 
 
 class EventReader:
-    """Takes bytes and gives the events that are complete; one event of more than ``max_bytes`` is refused."""
+    """Takes bytes and gives the events that are complete. ``limit`` says how long an event may be at the moment."""
 
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
+    def __init__(self, limit: Callable[[], int]) -> None:
+        self._limit = limit
         self._pending = bytearray()
         self._searched = 0
         self._is_first = True
@@ -39,13 +42,13 @@ class EventReader:
         if b"\r" in chunk:
             self._after_return = chunk.endswith(b"\r")
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        pending = self._pending
+        pending, limit = self._pending, self._limit()
         pending += chunk
         events: list[Event] = []
         start = 0
         while (end := pending.find(b"\n\n", max(start, self._searched))) >= 0:
-            if end - start > self._max_bytes:
-                raise too_large(self._max_bytes)
+            if end - start > limit:
+                raise too_large(limit)
             event = _read(pending[start:end])
             if event is not None:
                 events.append(event)
@@ -53,8 +56,8 @@ class EventReader:
         if start:
             del pending[:start]
         self._searched = max(len(pending) - 1, 0)
-        if len(pending) > self._max_bytes:
-            raise too_large(self._max_bytes)
+        if len(pending) > limit:
+            raise too_large(limit)
         return events
 
 

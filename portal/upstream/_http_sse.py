@@ -45,7 +45,7 @@ async def sse_channel(
             raise await http.refusal(response)
         if response.content_type != "text/event-stream":
             raise TransportFailure(f"content type {response.content_type[:60]}", kind="not_mcp")
-        stream = _Stream(http, url, response, loss=loss, server_id=server_id)
+        stream = _Stream(http, url, response, inbound=inbound, loss=loss, server_id=server_id)
         channel = DuplexChannel(stream.send, inbound=inbound, loss=loss, server_id=server_id)
         waiting = await stream.find_endpoint()
         tasks.start_soon(stream.read, channel, waiting)
@@ -59,14 +59,22 @@ class _Stream:
     """The stream of one session, and the address that it named."""
 
     def __init__(
-        self, http: HttpClient, url: URL, response: aiohttp.ClientResponse, *, loss: Loss, server_id: str
+        self,
+        http: HttpClient,
+        url: URL,
+        response: aiohttp.ClientResponse,
+        *,
+        inbound: Inbound,
+        loss: Loss,
+        server_id: str,
     ) -> None:
         self.is_closing = False
         self._http = http
         self._url = url
         self._endpoint = url
         self._response = response
-        self._reader = EventReader(http.max_list_bytes)
+        self._reader = EventReader(self._limit)
+        self._inbound = inbound
         self._loss = loss
         self._server_id = server_id
 
@@ -88,8 +96,6 @@ class _Stream:
                 self._take(events, channel)
         except TransportFailure as failure:
             cause, kind = failure.phrase, failure.kind
-            if kind == "too_large":
-                cause = f"it sent {cause}, which is too much"
         if not self.is_closing:
             channel.end(cause, too_large=kind == "too_large")
 
@@ -103,6 +109,11 @@ class _Stream:
         if response.status >= 400:
             raise await self._http.refusal(response)
         response.release()
+
+    def _limit(self) -> int:
+        """Return how long an event may be now, as for a line of a process."""
+        answer_bytes, list_bytes = self._http.max_answer_bytes, self._http.max_list_bytes
+        return max(list_bytes, answer_bytes) if self._inbound.awaits_list else answer_bytes
 
     def _take(self, events: Iterable[Event], channel: DuplexChannel) -> None:
         for event in events:

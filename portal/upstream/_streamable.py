@@ -172,7 +172,7 @@ class StreamableChannel:
         self, response: aiohttp.ClientResponse, exchange: Exchange, position: _Position
     ) -> JsonObject | None:
         """Read one stream; None when it ended without the answer."""
-        reader = EventReader(self._limit(exchange))
+        reader = EventReader(lambda: self._limit(exchange))
         is_answered = False
         try:
             while (events := await self._http.next_events(response, reader)) is not None:
@@ -233,7 +233,7 @@ class StreamableChannel:
                 if response.status == 404 and self._session_id is not None:
                     self._lose()
                 return response.status >= 500 or response.status == 429  # with any other, it offers none
-            reader = EventReader(self._http.max_answer_bytes)
+            reader = EventReader(lambda: self._http.max_answer_bytes)
             while (events := await self._http.next_events(response, reader)) is not None:
                 for event in events:
                     position.note(event)

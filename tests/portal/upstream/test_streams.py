@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 
-from portal._errors import UpstreamTimeout, UpstreamUnavailable
+from portal._errors import UpstreamMisbehaved, UpstreamTimeout, UpstreamUnavailable
 from portal._secret import Secret
 from portal._server_config import BearerAuth, ServerConfig
 from portal.upstream._connect import open_session
 from portal.upstream._event_stream import Event, EventReader
 from portal.upstream._exchange import Timeouts
 from portal.upstream._failures import TransportFailure
-from tests.portal.upstream.conftest import HELLO, PATIENCE_S, Scripted, calling, serving_scripted
+from tests.portal.upstream.conftest import HELLO, PATIENCE_S, PATIENT, Scripted, calling, serving_scripted
 
 if TYPE_CHECKING:
     from tests.portal.upstream.conftest import JSON, Answering, Asked, Opened
@@ -36,7 +36,7 @@ EVENTS = [
 @pytest.mark.parametrize("size", [1, 2, 3, 7, len(STREAM)])
 def test_events_are_read_alike_however_the_bytes_are_cut(size: int) -> None:
     """WHATWG HTML, section 9.2.6: line ends, fields, a byte order mark."""
-    reader = EventReader(1000)
+    reader = EventReader(lambda: 1000)
     events = [event for start in range(0, len(STREAM), size) for event in reader.feed(STREAM[start : start + size])]
 
     assert events == EVENTS
@@ -44,13 +44,13 @@ def test_events_are_read_alike_however_the_bytes_are_cut(size: int) -> None:
 
 @pytest.mark.parametrize("length", [93, 94])
 def test_an_event_up_to_its_limit_is_taken(length: int) -> None:
-    assert EventReader(100).feed(b"data: " + b"x" * length + b"\n\n") == [Event(b"x" * length)]
+    assert EventReader(lambda: 100).feed(b"data: " + b"x" * length + b"\n\n") == [Event(b"x" * length)]
 
 
 @pytest.mark.parametrize("end", [b"\n\n", b""])
 def test_an_event_beyond_its_limit_is_refused_whether_it_ends_or_not(end: bytes) -> None:
     with pytest.raises(TransportFailure, match="more than 100 bytes"):
-        EventReader(100).feed(b"data: " + b"x" * 95 + end)
+        EventReader(lambda: 100).feed(b"data: " + b"x" * 95 + end)
 
 
 async def test_the_sessions_stream_is_taken_up_after_its_last_event_without_losing_any(opened: Opened) -> None:
@@ -153,10 +153,12 @@ async def test_a_connection_serves_one_request_after_the_other(opened: Opened) -
     assert len({asked.writer for asked in scripted.seen}) == 1
 
 
-def over_sse(endpoint: str = "/messages?session=1", *, called: Answering | None = None) -> Scripted:
+def over_sse(
+    endpoint: str = "/messages?session=1", *, called: Answering | None = None, method: str = "tools/call"
+) -> Scripted:
     """A server of HTTP+SSE: its stream names ``endpoint`` and carries what it answers.
 
-    When a tool is called, ``called`` gets the stream, which ends with it.
+    With the first request of ``method``, ``called`` gets the stream, which ends with it.
     """
 
     async def listening(asked: Asked) -> None:
@@ -166,20 +168,20 @@ def over_sse(endpoint: str = "/messages?session=1", *, called: Answering | None 
         await asked.event({"id": probe.id, "error": {"code": -32601, "message": "Method not found"}})
         hello = await scripted.reached("initialize")
         await asked.event({"id": hello.id, "result": {"protocolVersion": "2024-11-05", "capabilities": {}}})
-        await scripted.reached("tools/call")
+        await scripted.reached(method)
         if called is not None:
             await called(asked)
 
     async def accept(asked: Asked) -> None:
         await asked.reply(202, b"Accepted")
 
-    sent = ("server/discover", "initialize", "notifications/initialized", "tools/call")
+    sent = ("server/discover", "initialize", "notifications/initialized", "tools/list", "tools/call")
     scripted = Scripted({"GET": listening, **dict.fromkeys(sent, accept)})
     return scripted
 
 
-def at_sse(url: str) -> ServerConfig:
-    return ServerConfig(id="up", url=url.replace("/mcp", "/sse"), auth=BearerAuth(token=Secret("s3cret")))
+def at_sse(url: str, **fields: Any) -> ServerConfig:  # noqa: ANN401 -- fields of the configuration
+    return ServerConfig(id="up", url=url.replace("/mcp", "/sse"), auth=BearerAuth(token=Secret("s3cret")), **fields)
 
 
 async def test_a_stream_that_ends_fails_the_calls_on_it_and_loses_the_session() -> None:
@@ -231,3 +233,22 @@ async def test_a_call_whose_time_is_over_stays_one_although_nobody_takes_its_can
             await calling(session, timeouts=Timeouts(idle_s=0.2))
 
     assert len(scripted.of("notifications/cancelled")) == 1
+
+
+async def test_an_answer_is_bounded_as_such_over_sse_too_and_a_list_as_a_list() -> None:
+    async def pour(asked: Asked) -> None:
+        listing = await scripted.reached("tools/list")
+        await asked.event({"id": listing.id, "result": {"tools": ["x" * 2**21]}})
+        call = await scripted.reached("tools/call")
+        await asked.event({"id": call.id, "result": {"text": "x" * 2**21}})
+
+    scripted = over_sse(called=pour, method="tools/list")
+    async with (
+        serving_scripted(scripted) as url,
+        open_session(at_sse(url, max_answer_mb=1), capabilities={}, on_notification=lambda *_: None) as session,
+    ):
+        listed = await session.request("tools/list", {}, timeouts=PATIENT)
+        with pytest.raises(UpstreamMisbehaved, match=r"^up sent an answer of more than 1 MiB, which is too much; ask"):
+            await calling(session)
+
+    assert len(str(listed)) > 2**21
