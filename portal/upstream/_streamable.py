@@ -43,6 +43,8 @@ DRAIN_S: Final = 1.0
 """How long the end of an answered stream is waited for, so that its connection can be used again."""
 RETRY_S: Final = 1.0
 """The pause before a stream is resumed, where the upstream named none."""
+MIN_RETRY_S: Final = 0.1
+"""The least pause that an upstream can name: with none, a stream that ends at once would be resumed without end."""
 MAX_RETRY_S: Final = 60.0
 MAX_RESUMPTIONS: Final = 5
 """Attempts in a row to resume the stream of a request that bring nothing new."""
@@ -149,7 +151,7 @@ class StreamableChannel:
 
     async def _from_stream(self, response: aiohttp.ClientResponse, exchange: Exchange) -> JsonObject:
         """Read the stream of a request until the answer; where it breaks, resume it after the last event with an id."""
-        position, attempts = _Position(), 0
+        position, attempts = Position(), 0
         stream: aiohttp.ClientResponse | None = response
         while True:
             if stream is not None:
@@ -169,7 +171,7 @@ class StreamableChannel:
             stream = await self._resumed(position.last_id)
 
     async def _answer_in(
-        self, response: aiohttp.ClientResponse, exchange: Exchange, position: _Position
+        self, response: aiohttp.ClientResponse, exchange: Exchange, position: Position
     ) -> JsonObject | None:
         """Read one stream; None when it ended without the answer."""
         reader = EventReader(lambda: self._limit(exchange))
@@ -209,7 +211,7 @@ class StreamableChannel:
 
     async def _listen(self) -> None:
         """Keep the session's own stream open, resumed after its last event, until the session ends."""
-        position, pause_s = _Position(), RETRY_S
+        position, pause_s = Position(), RETRY_S
         while True:
             position.is_new = False
             try:
@@ -222,7 +224,7 @@ class StreamableChannel:
             pause_s = position.retry_s if position.is_new else min(pause_s * 2, MAX_RETRY_S)
             await anyio.sleep(pause_s)
 
-    async def _listened(self, position: _Position) -> bool:
+    async def _listened(self, position: Position) -> bool:
         """Read the session's own stream until it ends; return whether it is worth coming back."""
         headers = {**self._post_headers, **_GET}
         if position.last_id is not None:
@@ -309,7 +311,7 @@ class StreamableChannel:
         return SessionLost()
 
 
-class _Position:
+class Position:
     """How far a stream was read, and when to come back for more."""
 
     def __init__(self) -> None:
@@ -322,4 +324,4 @@ class _Position:
         if event.id is not None:
             self.last_id = event.id
         if event.retry_ms is not None:
-            self.retry_s = min(event.retry_ms / 1000, MAX_RETRY_S)
+            self.retry_s = min(max(event.retry_ms / 1000, MIN_RETRY_S), MAX_RETRY_S)

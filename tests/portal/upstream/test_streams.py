@@ -14,6 +14,7 @@ from portal.upstream._connect import open_session
 from portal.upstream._event_stream import Event, EventReader
 from portal.upstream._exchange import Timeouts
 from portal.upstream._failures import TransportFailure
+from portal.upstream._streamable import Position
 from tests.portal.upstream.conftest import HELLO, PATIENCE_S, PATIENT, Scripted, calling, serving_scripted
 
 if TYPE_CHECKING:
@@ -51,6 +52,16 @@ def test_an_event_up_to_its_limit_is_taken(length: int) -> None:
 def test_an_event_beyond_its_limit_is_refused_whether_it_ends_or_not(end: bytes) -> None:
     with pytest.raises(TransportFailure, match="more than 100 bytes"):
         EventReader(lambda: 100).feed(b"data: " + b"x" * 95 + end)
+
+
+@pytest.mark.parametrize(
+    ("retry_ms", "pause_s"), [(0, 0.1), (99, 0.1), (100, 0.1), (101, 0.101), (60_000, 60.0), (60_001, 60.0)]
+)
+def test_a_pause_that_a_server_names_is_bounded(retry_ms: int, pause_s: float) -> None:
+    position = Position()
+    position.note(Event(b"", retry_ms=retry_ms))
+
+    assert position.retry_s == pause_s
 
 
 async def test_the_sessions_stream_is_taken_up_after_its_last_event_without_losing_any(opened: Opened) -> None:
