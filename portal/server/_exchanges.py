@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from portal.server._event_stream import KEEP_ALIVE_S
-from portal.server._http_messages import HttpRefusal
+from portal.server._http_messages import CLOSE, ClientGone, HttpRefusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from portal.server._event_stream import EventStream
     from portal.server._http_messages import HttpRequest
+    from portal.wire import Message
+    from typegen import JsonValue
 
 logger = logging.getLogger("portico.http")
 
@@ -32,6 +34,10 @@ PATIENCE_S: Final = 5.0
 """After this a request that has nothing to say yet is answered by a stream, so that signs of life can be sent."""
 MAX_EXCHANGES: Final = 2_000
 """Requests at once: a few KiB each, and more than the upstreams of one process can serve in good time."""
+BODY_S: Final = 30.0
+"""The longest that a client may take to send a body; one that is slower holds a connection for nothing."""
+MAX_READING: Final = 500
+"""Bodies that are read at once: nearly all are there when they are asked for, and each may take its whole bound."""
 MAX_STREAMS: Final = 12_000
 """Standing streams at once: those of every session, and of clients without one."""
 RETRY_S: Final = (1, 8)
@@ -84,11 +90,17 @@ class Exchanges:
         self._tasks: TaskGroup | None = None
         self._new: set[Exchange] = set()
         self._old: set[Exchange] = set()
+        self._reading: dict[HttpRequest, float] = {}
         self._standing: set[EventStream] = set()
         self.is_draining = False
 
     def __len__(self) -> int:
         return len(self._new) + len(self._old)
+
+    @property
+    def reading(self) -> int:
+        """How many requests are being sent by their clients."""
+        return len(self._reading)
 
     @property
     def standing(self) -> int:
@@ -105,6 +117,24 @@ class Exchanges:
                     self._look(tasks)
         finally:
             self._tasks = None
+
+    async def message_of(self, request: HttpRequest) -> Message | list[JsonValue]:
+        """Return the message, or the batch, in a request. Raises ``HttpRefusal`` and ``ClientGone``."""
+        if len(self._reading) >= MAX_READING:
+            raise overloaded("Too many requests are being sent")
+        self._reading[request] = anyio.current_time()
+        taken: Message | list[JsonValue] | HttpRefusal
+        try:
+            taken = await request.message()
+        except HttpRefusal as refusal:
+            taken = refusal
+        finally:
+            is_in_time = self._reading.pop(request, None) is not None
+        if not is_in_time:  # it is answered, see ``_look``
+            raise ClientGone
+        if isinstance(taken, HttpRefusal):
+            raise taken
+        return taken
 
     def add(self, exchange: Exchange) -> None:
         """Attend to one more. Raises ``HttpRefusal`` when there are too many, or none is taken any more."""
@@ -169,6 +199,10 @@ class Exchanges:
 
     def _look(self, tasks: TaskGroup) -> None:
         now = anyio.current_time()
+        for request in [request for request, since in self._reading.items() if now - since >= BODY_S]:
+            del self._reading[request]
+            late = HttpRefusal(408, f"The body did not arrive within {BODY_S:.0f} seconds", headers=CLOSE)
+            tasks.start_soon(late.send, request.send)
         for exchange in [exchange for exchange in self._new if now - exchange.since >= TICK_S]:
             self._new.discard(exchange)
             self._old.add(exchange)

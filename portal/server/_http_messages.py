@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import anyio
 import orjson
 
 from portal.wire import INVALID_REQUEST, RpcError, decode
@@ -24,8 +23,6 @@ MAX_BODY_BYTES: Final = 4 * 2**20
 """One request: the arguments of one tool call, or a program, which is bounded further on its own."""
 MAX_SKIPPED_BYTES: Final = 2**28
 """A body that is refused is read and thrown away: most clients read no answer before they have sent everything."""
-BODY_S: Final = 30.0
-"""The longest that a client may take to send a body; one that is slower holds a connection for nothing."""
 PART_BYTES: Final = 2**18
 """A large answer goes out in parts, so that a client that does not read keeps this much in memory and not all of it."""
 
@@ -63,7 +60,7 @@ class ClientGone(Exception):  # noqa: N818 -- likewise
     """Raised when the connection ended before the request was there as a whole."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class HttpRequest:
     """One HTTP request to an endpoint. ``headers`` has one value a name; ``raw_headers`` has all."""
 
@@ -109,34 +106,29 @@ class HttpRequest:
             raise HttpRefusal(406, "Accept both application/json and text/event-stream")
 
     async def message(self) -> Message | list[JsonValue]:
-        """Return the message, or the batch, that the body is. Raises as ``body``, and ``HttpRefusal`` for no JSON."""
+        """Return the message, or the batch, that the body is, however long that takes (see ``Exchanges``).
+
+        Raises as ``body``, and ``HttpRefusal`` for no JSON.
+        """
         try:
             return decode(await self.body())
         except RpcError as error:
             raise HttpRefusal(400, error.message, code=error.code) from None
 
     async def body(self) -> bytes:
-        """Return the body. Raises ``HttpRefusal`` for one that is too large or too slow, ``ClientGone``."""
+        """Return the body. Raises ``HttpRefusal`` for one that is too large, ``ClientGone``."""
         declared = self.headers.get(b"content-length")
         if declared is not None and int(declared) > MAX_BODY_BYTES:
             raise _too_large(is_closing=int(declared) > MAX_SKIPPED_BYTES)
-        message = await self.receive()
-        if message["type"] != "http.request":
-            raise ClientGone
-        first: bytes = message.get("body", b"")
-        if not message.get("more_body", False):
-            return first
-        with anyio.move_on_after(BODY_S):
-            return await self._rest_of_body(first)
-        raise HttpRefusal(408, f"The body did not arrive within {BODY_S:.0f} seconds", headers=CLOSE)
-
-    async def _rest_of_body(self, first: bytes) -> bytes:
-        body = bytearray(first)
+        body = bytearray()
         while True:
             message = await self.receive()
             if message["type"] != "http.request":
                 raise ClientGone
-            body += message.get("body", b"")
+            part: bytes = message.get("body", b"")
+            if not body and not message.get("more_body", False):
+                return part
+            body += part
             if len(body) > MAX_BODY_BYTES:
                 raise _too_large(is_closing=False)
             if not message.get("more_body", False):

@@ -75,7 +75,7 @@ class ModernHttp:
         if request.method != "POST":
             raise HttpRefusal(405, f"MCP {MODERN_VERSION} has POST only", headers=((b"allow", b"POST"),))
         request.check_post()
-        message = await request.message()
+        message = await self._exchanges.message_of(request)
         if not isinstance(message, dict) or not isinstance(message.get("method"), str):
             raise HttpRefusal(400, "The body must be one JSON-RPC request or notification")
         if "id" not in message:

@@ -77,7 +77,7 @@ class SessionHttp:
     async def _post(self, request: HttpRequest, user: str, view: View) -> None:
         request.check_post()
         session = self._session(request, user) if SESSION_HEADER in request.headers else None
-        message = await request.message()
+        message = await self._exchanges.message_of(request)
         if isinstance(message, dict) and message.get("method") == "initialize" and "id" in message:
             if session is not None:
                 raise HttpRefusal(400, "This session is initialized already")

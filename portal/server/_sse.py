@@ -99,6 +99,6 @@ class SseEndpoint:
         owner, connection = self._connections.get(client, ("", None))
         if connection is None or owner != user:
             raise HttpRefusal(404, "There is no such stream, or it has ended")
-        message = await request.message()
+        message = await self._exchanges.message_of(request)
         await send_empty(request.send, 202)
         await connection.take(message)

@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from tests.portal.clients.conftest import MODERN, modern_request, request
+from tests.portal.conftest import until
 from tests.portal.test_serve import portal_process
 
 if TYPE_CHECKING:
@@ -57,6 +58,42 @@ async def test_an_id_is_a_string_or_an_integer(portal_at: PortalAt, raw_client: 
         handshake = await raw.post(request("tools/list", {}, request_id))
 
     assert (modern.status_code, handshake.status_code) == (400, 400)
+
+
+def begun(port: int, path: str = "/mcp") -> bytes:
+    """A request whose body does not come."""
+    head = f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\n"
+    return f"{head}accept: application/json, text/event-stream\r\ncontent-length: 20\r\n\r\n".encode()
+
+
+@pytest.mark.parametrize("body", [b"", b'{"jsonrpc"'], ids=["nothing", "half"])
+async def test_a_body_that_does_not_come_in_time_is_refused(
+    portal_at: PortalAt, monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    monkeypatch.setattr("portal.server._exchanges.BODY_S", 0.1)
+    async with portal_at() as (_, origin):
+        port = int(origin.rpartition(":")[2])
+        status = await sent(port, [begun(port) + body])
+
+    assert status == 408
+
+
+async def test_requests_that_are_being_sent_are_counted(
+    portal_at: PortalAt, raw_client: RawAt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portal.server._exchanges.MAX_READING", 1)
+    async with portal_at() as (portal, origin), raw_client(origin) as raw:
+        port = int(origin.rpartition(":")[2])
+        below = (await raw.modern("tools/list")).status_code
+        async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+            await stream.send(begun(port))
+            await until(lambda: portal._open_face().exchanges.reading == 1)
+            at = await raw.modern("tools/list")
+        await until(lambda: portal._open_face().exchanges.reading == 0)
+        again = (await raw.modern("tools/list")).status_code
+
+    assert (below, at.status_code, again) == (200, 503, 200)
+    assert int(at.headers["retry-after"]) > 0
 
 
 async def test_large_bodies_and_heads_are_refused_and_leave_the_memory_flat(tmp_path: Path) -> None:
