@@ -42,6 +42,7 @@ ANSWER_S: Final = 10.0
 class Inbound:
     """Serves what comes unasked on one session. ``send`` takes the answers; requests under way are in ``exchanges``.
 
+    ``on_gap`` is to be called when what the upstream said of itself may have been missed.
     ``is_exclusive`` says that the session is one user's or client's. ``takes_requests`` is off for MCP 2026-07-28,
     where servers send none and could not be answered.
     """
@@ -52,8 +53,10 @@ class Inbound:
         *,
         server_id: str,
         on_notification: Callable[[str, JsonObject], None],
+        on_gap: Callable[[], None],
         is_exclusive: bool,
     ) -> None:
+        self.on_gap = on_gap
         self.exchanges: dict[RequestId, Exchange] = {}
         self.takes_requests = True
         self._all_done = anyio.Event()

@@ -16,6 +16,7 @@ from portal.upstream._breaker import Breaker, jittered
 from portal.upstream._channel import SessionLost
 from portal.upstream._connect import open_session
 from portal.upstream._status import Health
+from portal.upstream._sync import announced
 from portal.wire import MODERN_VERSION
 
 if TYPE_CHECKING:
@@ -196,6 +197,7 @@ class Owner:
                     self._config,
                     capabilities=self._capabilities,
                     on_notification=self._on_notification,
+                    on_gap=self._missed,
                     is_handshake_first=self.is_handshake_first,
                 ) as session:
                     self.is_handshake_first = self.is_handshake_first or session.ends_when_probed
@@ -251,8 +253,13 @@ class Owner:
             session,
             timeouts=self._timeouts,
             on_notification=self._on_notification,
-            on_gap=self._sync.mark if self._sync is not None else lambda: None,
+            on_gap=self._missed,
         )
+
+    def _missed(self) -> None:
+        """Have listed again what may have been announced meanwhile."""
+        if self._sync is not None and self.session is not None:
+            self._sync.mark(announced(self.session.capabilities))
 
     async def _check(self, session: UpstreamSession) -> None:
         """Find out whether the upstream lives when an exchange broke, or nobody used it; calls go on meanwhile."""

@@ -8,6 +8,7 @@ transports). MCP 2026-07-28 has none of these.
 from __future__ import annotations
 
 import logging
+import math
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -210,10 +211,13 @@ class StreamableChannel:
         raise TransportFailure("the stream broke and could not be resumed", kind="unknown")
 
     async def _listen(self) -> None:
-        """Keep the session's own stream open, resumed after its last event, until the session ends."""
+        """Keep the session's own stream open, resumed after its last event, until the session ends.
+
+        Proxies cut quiet streams: one that lasted longer than the pause before it was no failure.
+        """
         position, pause_s = Position(), RETRY_S
         while True:
-            position.is_new = False
+            position.is_new, position.opened_at = False, math.inf
             try:
                 if not await self._listened(position):
                     return
@@ -221,7 +225,8 @@ class StreamableChannel:
                 if failure.kind == "unsent":
                     self._loss.suspicion.set()
                 logger.debug("the stream of a session broke: %s", failure.phrase)
-            pause_s = position.retry_s if position.is_new else min(pause_s * 2, MAX_RETRY_S)
+            is_good = position.is_new or anyio.current_time() - position.opened_at >= pause_s
+            pause_s = position.retry_s if is_good else min(pause_s * 2, MAX_RETRY_S)
             await anyio.sleep(pause_s)
 
     async def _listened(self, position: Position) -> bool:
@@ -235,6 +240,9 @@ class StreamableChannel:
                 if response.status == 404 and self._session_id is not None:
                     self._lose()
                 return response.status >= 500 or response.status == 429  # with any other, it offers none
+            if position.is_again and position.last_id is None:
+                self._inbound.on_gap()
+            position.is_again, position.opened_at = True, anyio.current_time()
             reader = EventReader(lambda: self._http.max_answer_bytes)
             while (events := await self._http.next_events(response, reader)) is not None:
                 for event in events:
@@ -318,6 +326,8 @@ class Position:
         self.last_id: str | None = None
         self.retry_s = RETRY_S
         self.is_new = False
+        self.is_again = False
+        self.opened_at = math.inf
 
     def note(self, event: Event) -> None:
         self.is_new = True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
@@ -28,8 +27,6 @@ ACKNOWLEDGE_S: Final = 2.0
 """How long a new stream may take to begin before the one that it replaces is closed."""
 FIRST_RETRY_S: Final = 1.0
 LAST_RETRY_S: Final = 60.0
-STEADY_S: Final = 60.0
-"""A stream that lasted so long is opened again at once when it ends; proxies cut streams by the minute."""
 
 _LIST_FILTERS: Final = {
     "tools": "toolsListChanged",
@@ -148,17 +145,20 @@ class Subscriptions:
                 await self._changed.wait()
 
     async def _hold(self, session: UpstreamSession, stream: _Stream) -> None:
-        """Open the stream again and again, until its scope is cancelled."""
+        """Open the stream again and again, until its scope is cancelled.
+
+        Proxies cut streams by the minute: one that began and lasted longer than the pause before it was no failure.
+        """
         retry_s = FIRST_RETRY_S
         with stream.scope:
             while True:
-                began = time.monotonic()
+                began, stream.has_begun = anyio.current_time(), False
                 try:
                     await session.listen(stream.filters, stream.take)
                 except (UpstreamFailure, SessionLost) as failure:
                     logger.debug("%s: no subscription (%s)", self._upstream, type(failure).__name__)
                 stream.opened.set()
-                if time.monotonic() - began > STEADY_S:
+                if stream.has_begun and anyio.current_time() - began >= retry_s:
                     retry_s = FIRST_RETRY_S
                 await anyio.sleep(jittered(retry_s))
                 retry_s = min(retry_s * 2, LAST_RETRY_S)
@@ -191,10 +191,12 @@ class _Stream:
         self.filters = filters
         self.scope = anyio.CancelScope()
         self.opened = anyio.Event()
+        self.has_begun = False
         self._on_notification = on_notification
         self._on_gap = on_gap
 
     def take(self, method: str, params: JsonObject) -> None:
+        self.has_begun = True
         if method != ACKNOWLEDGED:
             self._on_notification(method, params)
         elif self.opened.is_set():  # not the first time: what was announced in between is lost

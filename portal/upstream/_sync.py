@@ -93,7 +93,8 @@ class Sync:
     def mark(self, kinds: Iterable[Kind] = KINDS) -> None:
         """Have these lists read again; saying so often costs at most two reads more."""
         self._dirty.update(kinds)
-        self._wake.set()
+        if self._dirty:
+            self._wake.set()
 
     async def ask(self) -> None:
         """Have everything read again, and wait until it was and is kept. Raises ``UpstreamFailure``."""
@@ -233,6 +234,12 @@ class Sync:
             self._answered, self._failure = asked, failure
             self._progress.set()
             self._progress = anyio.Event()
+
+
+def announced(capabilities: JsonObject) -> frozenset[Kind]:
+    """Return the lists whose changes a server with these capabilities announces."""
+    said = {kind: capabilities.get(capability) for kind, capability in _CAPABILITIES.items()}
+    return frozenset(kind for kind, about in said.items() if isinstance(about, dict) and about.get("listChanged"))
 
 
 def _worth_trying(failures: Mapping[Kind, UpstreamFailure]) -> list[Kind]:

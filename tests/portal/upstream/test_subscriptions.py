@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from portal._errors import UpstreamRefused
+from portal.upstream import _streamable as streaming
 from portal.upstream import _subscriptions as subscribing
 from tests.portal.conftest import until
 from tests.portal.upstream.offering import Offering, connected
@@ -160,15 +161,36 @@ async def test_a_server_without_sessions_has_one_stream_that_is_replaced_when_wh
     assert heard[0][1]["uri"] == "a://2"
 
 
+@pytest.mark.parametrize(("version", "method"), [(None, "subscriptions/listen"), ("2025-11-25", "GET")])
 async def test_a_stream_that_broke_is_opened_again_and_what_was_missed_is_listed(
-    monkeypatch: pytest.MonkeyPatch,
+    version: str | None, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subscribing, "FIRST_RETRY_S", 0.01)
-    offering = Offering.of(None)
+    monkeypatch.setattr(streaming, "RETRY_S", 0.01)
+    offering = Offering.of(version)
     async with connected(offering) as up:
         await offering.heard()
         offering.lists["tools/list"].append({"name": "new", "inputSchema": {"type": "object"}})
         offering.streams[0].writer.close()
         await until(lambda: "new" in up.tools)
 
-    assert len(offering.scripted.of("subscriptions/listen")) == 2
+    assert len(offering.scripted.of(method)) == 2
+
+
+@pytest.mark.parametrize(("version", "method"), [(None, "subscriptions/listen"), ("2025-11-25", "GET")])
+async def test_a_quiet_stream_that_a_proxy_cuts_every_time_is_opened_again_as_soon_every_time(
+    version: str | None, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With pauses that grow, the twelfth would come after minutes."""
+    monkeypatch.setattr(subscribing, "FIRST_RETRY_S", 0.05)
+    monkeypatch.setattr(streaming, "RETRY_S", 0.05)
+    offering = Offering.of(version)
+
+    async def cut(asked: Asked) -> None:
+        with anyio.move_on_after(0.15):
+            await offering.listen(asked)
+        asked.writer.close()
+
+    offering.scripted.answers[method] = cut
+    async with connected(offering):
+        await offering.scripted.reached(method, 12)
