@@ -25,7 +25,7 @@ KEPT_EVENTS: Final = 256
 KEPT_S: Final = 60.0
 """How long a channel that has ended may still be resumed; clients come back within a second or two."""
 MAX_TOTAL_BYTES: Final = 2**26
-"""What all channels of a process keep together; beyond it events are sent and not kept."""
+"""What all channels of a process keep together; beyond it what was sent is not kept, nor what cannot be sent now."""
 RETRY_MS: Final = 1_000
 """When a client whose stream was cut off should come back."""
 MAX_RESPONSES: Final = 4
@@ -57,6 +57,7 @@ class Channel:
         "_streams",
         "_version",
         "ended_at",
+        "is_closed",
         "key",
         "on_lost",
     )
@@ -64,6 +65,7 @@ class Channel:
     def __init__(self, key: int, *, version: str, kept: KeptBytes) -> None:
         self.key = key
         self.ended_at: float | None = None
+        self.is_closed = False
         self.on_lost: Callable[[], None] = _nothing
         self._version = version
         self._kept = kept
@@ -126,6 +128,12 @@ class Channel:
         if self.is_attached and self._size > KEPT_BYTES:
             self.forget()
 
+    def close(self) -> None:
+        """End every response that it is open on, and keep nothing more: its session has ended."""
+        self.is_closed = True
+        self.finish()
+        self.forget()
+
     def forget(self) -> None:
         """Keep nothing more for clients that come back."""
         self._events.clear()
@@ -135,29 +143,42 @@ class Channel:
     def _add(self, data: bytes) -> None:
         self._last += 1
         frame = event(data, event_id=b"%d-%d" % (self.key, self._last))
-        if self._kept.total + len(frame) > MAX_TOTAL_BYTES and not self.is_attached:
+        is_full = self.is_closed or self._kept.total + len(frame) > MAX_TOTAL_BYTES
+        if is_full and not self.is_attached:
             return
         self._events.append((self._last, frame))
         self._count(len(frame))
 
     async def _flush(self) -> None:
         async with self._lock:
-            while self._streams:
-                waiting = next((kept for kept in self._events if kept[0] > self._sent), None)
-                if waiting is None:
-                    break
-                before, stream = self._sent, self._streams[-1]
-                await stream.write(waiting[1])
-                # Unless the client went away meanwhile, or came back and said what it saw last.
-                if self._sent == before and stream in self._streams:
-                    self._sent = waiting[0]
-            self._trim()
+            try:
+                await self._send_waiting()
+            finally:
+                self._trim()
+
+    async def _send_waiting(self) -> None:
+        while self._streams:
+            waiting = next((kept for kept in self._events if kept[0] > self._sent), None)
+            if waiting is None:
+                break
+            before, stream = self._sent, self._streams[-1]
+            await stream.write(waiting[1])
+            # Unless the client went away meanwhile, or came back and said what it saw last.
+            if self._sent == before and stream in self._streams:
+                self._sent = waiting[0]
 
     def _trim(self) -> None:
+        if self.is_closed:
+            self.forget()
         while len(self._events) > 1 and (self._size > KEPT_BYTES or len(self._events) > KEPT_EVENTS):
-            number, frame = self._events.popleft()
-            self._sent = max(self._sent, number)
-            self._count(-len(frame))
+            self._drop_first()
+        while self._events and self._events[0][0] <= self._sent and self._kept.total > MAX_TOTAL_BYTES:
+            self._drop_first()
+
+    def _drop_first(self) -> None:
+        number, frame = self._events.popleft()
+        self._sent = max(self._sent, number)
+        self._count(-len(frame))
 
     def _count(self, size: int) -> None:
         self._size += size

@@ -74,6 +74,7 @@ class Session:
     def open_channel(self) -> Channel:
         """Return a new channel, for the stream of one request."""
         channel = Channel(self._next_channel, version=self.version, kept=self._kept)
+        channel.is_closed = self.standing.is_closed
         self.channels[channel.key] = channel
         self._next_channel += 1
         return channel
@@ -119,8 +120,7 @@ class Session:
             scope.cancel()
         self.asks.fail(ClientCannot("the client has ended its session"))
         for channel in self.channels.values():
-            channel.finish()
-            channel.forget()
+            channel.close()
 
 
 class Sessions:
