@@ -130,18 +130,16 @@ class Sync:
             await self._store()
             self._answer(asked, next(iter(failures.values()), None))
             again = _worth_trying(failures)
+            wait_s = jittered(EVERY_S)
             if again:
                 after_s = max(failures[kind].retry_after_s or 0.0 for kind in again)
-                await anyio.sleep(max(jittered(retry_s), min(after_s, LAST_RETRY_S)))
-                retry_s = min(retry_s * 2, LAST_RETRY_S)
-                self.mark(again)
-            else:
-                retry_s = FIRST_RETRY_S
+                wait_s = max(jittered(retry_s), min(after_s, LAST_RETRY_S))
+            retry_s = min(retry_s * 2, LAST_RETRY_S) if again else FIRST_RETRY_S
             await anyio.sleep_until(next_at)
-            with anyio.move_on_after(jittered(EVERY_S)) as patience:
+            with anyio.move_on_after(wait_s) as patience:
                 await self._wake.wait()
-            if patience.cancelled_caught:
-                self.mark()
+            if again or patience.cancelled_caught:
+                self.mark(again or KINDS)
             await self._quiet()
             asked, kinds = self._asked, frozenset(self._dirty)
             self._dirty.clear()

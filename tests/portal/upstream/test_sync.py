@@ -151,6 +151,28 @@ async def test_a_refresh_that_fails_is_tried_again_until_the_change_is_there(mon
     assert status == "ready"
 
 
+async def test_a_refresh_that_failed_does_not_hold_up_the_next_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(syncing, "FIRST_RETRY_S", 1000.0)
+    monkeypatch.setattr(syncing, "LAST_RETRY_S", 1000.0)
+    offering = Offering.of(None)
+
+    async def refuse(asked: Asked) -> None:
+        await asked.error(-32603, "out of order")
+
+    async with connected(offering) as up:
+        offering.scripted.answers["tools/list"] = refuse
+        with pytest.raises(UpstreamRefused, match="out of order"):
+            await up.sync()
+        offering.scripted.answers["tools/list"] = offering.list
+        offering.lists["tools/list"].append(tool("new"))
+        await offering.heard()
+        await offering.announce("notifications/prompts/list_changed")
+        await until(lambda: "new" in up.tools)
+        await up.sync()
+
+
 async def test_only_what_is_different_counts_as_a_change() -> None:
     offering = Offering.of(None)
     heard: list[frozenset[Change]] = []
