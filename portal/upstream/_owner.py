@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from portal._server_config import ServerConfig
     from portal.upstream._exchange import Timeouts
+    from portal.upstream._log_level import LogLevel
     from portal.upstream._session import UpstreamSession
     from portal.upstream._subscriptions import Subscriptions
     from portal.upstream._sync import Sync
@@ -59,6 +61,7 @@ class Owner:
         *,
         sync: Sync | None,
         subscriptions: Subscriptions,
+        log_level: LogLevel,
         capabilities: Mapping[str, JsonValue],
         is_handshake_first: bool,
         timeouts: Timeouts,
@@ -74,6 +77,7 @@ class Owner:
         self._config = config
         self._sync = sync
         self._subscriptions = subscriptions
+        self._log_level = log_level
         self._capabilities = capabilities
         self._timeouts = timeouts
         self._on_notification = on_notification
@@ -82,6 +86,7 @@ class Owner:
         self._retry_now = anyio.Event()
         self._attempt: _Attempt | None = None
         self._last_attempt = 0.0
+        self._not_before = 0.0
         self._in_flight: dict[UpstreamSession, int] = {}
         self._drained: dict[UpstreamSession, anyio.Event] = {}
 
@@ -158,7 +163,7 @@ class Owner:
         if self.session is None and not self._stop.is_set():
             if self.health.status == "waiting":
                 self._retry_now.set()
-            elif time.monotonic() - self._last_attempt >= PROBE_S:
+            elif time.monotonic() >= max(self._not_before, self._last_attempt + PROBE_S):
                 self.health.look_again()
                 self._retry_now.set()
             is_first = self.health.status == "waiting" and self.protocol_version is None
@@ -166,7 +171,13 @@ class Owner:
                 await self.health.settled.wait()
         if self.session is None:
             message = f"{server} is not reachable at the moment (status: {self.health.status})"
-            raise UpstreamUnavailable(message, upstream=server, retryable=self.health.is_retryable)
+            left_s = self._not_before - time.monotonic()
+            raise UpstreamUnavailable(
+                message,
+                upstream=server,
+                retryable=self.health.is_retryable,
+                retry_after_s=left_s if left_s > 0 else None,
+            )
         return self.session
 
     def forget(self, session: UpstreamSession) -> None:
@@ -243,6 +254,7 @@ class Owner:
             tasks.start_soon(self._check, session)
             tasks.start_soon(self._mend, session)
             tasks.start_soon(self._watch, session)
+            tasks.start_soon(partial(self._log_level.run, session, timeouts=self._timeouts))
             if self._sync is not None:
                 tasks.start_soon(self._sync.run, session)
             await session.loss.event.wait()
@@ -288,10 +300,13 @@ class Owner:
 
     def _after_failure(self, failure: UpstreamFailure, retry_s: float) -> float:
         """Say how long to wait for the next attempt: as the server asked, as the breaker says, else backing off."""
+        asked_s = min(failure.retry_after_s or 0.0, LAST_RETRY_S)
+        if asked_s:  # also whoever called meanwhile has to wait
+            self._not_before, self._retry_now = time.monotonic() + asked_s, anyio.Event()
         if not failure.is_retryable:
             return jittered(LAST_RETRY_S)
         wait_s = self.breaker.probe_in_s if self.breaker.is_open else jittered(retry_s)
-        return max(wait_s, min(failure.retry_after_s or 0.0, LAST_RETRY_S))
+        return max(wait_s, asked_s)
 
     def _fail(self, failure: UpstreamFailure) -> None:
         cause = self._redactor.clean(failure.message)  # a child may print its key when it does not like it

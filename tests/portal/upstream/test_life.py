@@ -318,6 +318,36 @@ async def test_all_who_call_an_upstream_in_error_hear_of_the_attempt_that_mends_
     assert len(offering.scripted.of("tools/call")) == 2
 
 
+async def test_no_call_has_a_server_tried_before_it_wants_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 9110, section 10.2.3."""
+    monkeypatch.setattr(owning, "PROBE_S", 0.0)
+    offering, release = Offering.of(None), anyio.Event()
+    failures: list[UpstreamFailure] = []
+
+    async def answer(asked: Asked) -> None:
+        if len(offering.scripted.of("server/discover")) == 1:
+            await asked.reply(503)
+        else:
+            await release.wait()
+            await asked.reply(429, Retry_After="30")
+
+    async def call() -> None:
+        failures.append(await failure_of(up))
+
+    offering.scripted.answers["server/discover"] = answer
+    async with connected(offering) as up:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call)
+            await offering.scripted.reached("server/discover", 2)
+            tasks.start_soon(call)
+            await until(lambda: up._in_flight == 2)
+            release.set()
+        await call()
+
+    assert [25 < (failure.retry_after_s or 0) <= 30 for failure in failures] == [True] * 3
+    assert len(offering.scripted.of("server/discover")) == 2
+
+
 async def test_more_calls_than_one_upstream_takes_wait_or_are_refused_and_others_go_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
