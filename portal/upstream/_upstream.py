@@ -17,6 +17,7 @@ from portal._errors import (
 from portal.upstream._channel import SessionLost
 from portal.upstream._exchange import Timeouts
 from portal.upstream._lane import SHORT_PAUSE_S, Lane
+from portal.upstream._log_level import LogLevel
 from portal.upstream._owner import Owner
 from portal.upstream._status import ServerStatus
 from portal.upstream._subscriptions import Subscriptions
@@ -69,10 +70,12 @@ class Upstream:
         self._source = source
         self._sync: Sync = Sync(config, on_change=on_change, keep=keep) if source is None else source._sync  # noqa: SLF001 -- of this class
         self._subscriptions = Subscriptions(config.id)
+        self._log_level = LogLevel(config.id)
         self._owner = Owner(
             config,
             sync=None if source is not None else self._sync,
             subscriptions=self._subscriptions,
+            log_level=self._log_level,
             capabilities=capabilities or {},
             is_handshake_first=is_handshake_first,
             timeouts=self._timeouts,
@@ -174,6 +177,10 @@ class Upstream:
     async def request(self, method: str, params: JsonObject, *, conversation: Conversation | None = None) -> JsonObject:
         """Send any other request and return its result as it came. Raises ``UpstreamFailure``."""
         return await self._send(method, params, conversation)
+
+    def want_log_level(self, level: str) -> None:
+        """Have the server log to clients from this level on, also over sessions to come."""
+        self._log_level.want(level, is_shared=self._source is None)
 
     async def subscribe(self, uri: str) -> None:
         """Have the server tell when a resource changes, also over sessions to come. Raises ``UpstreamFailure``.
