@@ -37,7 +37,9 @@ class Warden:
         self._groups.add(group)
         if self._process is None:
             self._start()
-        self._tell(f"+{group}\n")
+            self._tell("".join(f"+{known}\n" for known in self._groups))  # the one before may have been killed
+        else:
+            self._tell(f"+{group}\n")
         try:
             yield
         finally:

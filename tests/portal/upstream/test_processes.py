@@ -87,6 +87,26 @@ def test_the_warden_ends_with_the_last_group_and_begins_again_with_the_next() ->
     groups[0].communicate(b"\n")
 
 
+def test_the_next_warden_knows_what_one_that_was_killed_watched_over() -> None:
+    warden = Warden()
+    with (
+        subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True) as child,
+        warden.watching(child.pid),
+    ):
+        assert warden._process is not None
+        warden._process.kill()
+        warden._process.wait()
+        with warden.watching(10**7):  # finds out that it is gone
+            pass
+        with warden.watching(10**7 + 1):
+            following, warden._process = warden._process, None
+        assert following is not None
+        following.communicate()  # as when the portal ends
+        code = child.wait(PATIENCE_S)
+
+    assert code == -signal.SIGKILL
+
+
 def test_a_warden_that_was_killed_costs_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     warden = Warden()
     with warden.watching(10**7):
