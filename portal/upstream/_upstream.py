@@ -165,7 +165,7 @@ class Upstream:
         """
         tool = self.tools.get(name)
         params: JsonObject = {**(extra or {}), "name": name, "arguments": dict(arguments)}
-        headers = param_headers(tool.mirrored, arguments) if tool is not None and self.is_modern else None
+        headers = param_headers(tool.mirrored, arguments) if tool is not None else None  # a session before drops them
         return await self._send(
             "tools/call",
             params,

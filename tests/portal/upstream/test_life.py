@@ -348,6 +348,25 @@ async def test_no_call_has_a_server_tried_before_it_wants_to_be(monkeypatch: pyt
     assert len(offering.scripted.of("server/discover")) == 2
 
 
+async def test_a_call_that_finds_a_server_upgraded_mirrors_its_arguments_as_the_new_version_wants() -> None:
+    offering = Offering.of("2025-11-25")
+    region: JsonObject = {"type": "string", "x-mcp-header": "Region"}
+    schema: JsonObject = {"type": "object", "properties": {"region": region}}
+    offering.lists["tools/list"] = [{"name": "echo", "inputSchema": schema}]
+
+    async def upgrade(asked: Asked) -> None:
+        offering.scripted.version = None
+        offering.scripted.answers["tools/call"] = offering.call
+        await asked.reply(404)
+
+    offering.scripted.answers["tools/call"] = upgrade
+    async with connected(offering) as up:
+        await up.call("echo", {"region": "eu"})
+    headers = [asked.headers.get("mcp-param-region") for asked in offering.scripted.of("tools/call")]
+
+    assert headers == [None, "eu"]
+
+
 async def test_more_calls_than_one_upstream_takes_wait_or_are_refused_and_others_go_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
