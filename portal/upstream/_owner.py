@@ -229,7 +229,6 @@ class Owner:
             raise UpstreamUnavailable("it forgot the session at once", upstream=self._config.id) from None
         self.session, self.protocol_version = session, session.protocol_version
         self.heard()
-        self.health.ready()
         logger.info("%s: ready, MCP %s", self._config.id, session.protocol_version)
         try:
             await self._keep(session)

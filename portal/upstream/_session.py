@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from portal._errors import UpstreamRefused, UpstreamTimeout
+from portal._errors import UpstreamFailure, UpstreamRefused, UpstreamTimeout
 from portal.upstream._channel import Loss, SessionLost
 from portal.upstream._exchange import Exchange, Timeouts
 from portal.upstream._failures import TransportFailure
@@ -22,7 +22,6 @@ from portal.wire import (
     VERSION_KEY,
     RpcError,
     encode_header,
-    notification_message,
 )
 
 if TYPE_CHECKING:
@@ -87,22 +86,8 @@ class UpstreamSession:
             return await self._perform(
                 method, params, timeouts=timeouts, conversation=conversation, headers=headers or {}
             )
-        except RpcError as error:
-            raise UpstreamRefused(error.message, upstream=self._server_id, code=error.code, data=error.data) from error
-        except TransportFailure as failure:
-            raise failure.as_error(self._server_id) from failure
-
-    async def notify(self, method: str, params: JsonObject | None = None) -> None:
-        """Send a notification. Raises ``UpstreamFailure``.
-
-        MCP 2026-07-28 has none from clients over HTTP: nothing is sent there.
-        """
-        if self.is_modern and self._channel.is_http:
-            return
-        try:
-            await self._channel.notify(notification_message(method, params))
-        except TransportFailure as failure:
-            raise failure.as_error(self._server_id) from failure
+        except (RpcError, TransportFailure) as error:
+            raise self._told(error) from error
 
     async def listen(self, filters: JsonObject, on_notification: Callable[[str, JsonObject], None]) -> None:
         """Hold a subscription open and hand over what comes on it, the acknowledgement first; return at its end.
@@ -117,10 +102,8 @@ class UpstreamSession:
                 timeouts=Timeouts(),
                 on_notification=on_notification,
             )
-        except RpcError as error:
-            raise UpstreamRefused(error.message, upstream=self._server_id, code=error.code, data=error.data) from error
-        except TransportFailure as failure:
-            raise failure.as_error(self._server_id) from failure
+        except (RpcError, TransportFailure) as error:
+            raise self._told(error) from error
 
     async def check(self, *, timeout_s: float) -> None:
         """Ask for a sign of life, and note the loss of the session when none comes."""
@@ -135,6 +118,11 @@ class UpstreamSession:
                 self.loss.note(failure.phrase or f"HTTP {failure.status}")
         except UpstreamTimeout:
             self.loss.note(f"no sign of life within {timeout_s:g} s")
+
+    def _told(self, error: RpcError | TransportFailure) -> UpstreamFailure:
+        if isinstance(error, TransportFailure):
+            return error.as_error(self._server_id)
+        return UpstreamRefused(error.message, upstream=self._server_id, code=error.code, data=error.data)
 
     async def _perform(
         self,

@@ -48,7 +48,7 @@ POLL_S: Final = 0.01
 STDERR_LINES: Final = 20
 """What is kept of standard error to say why a child ended."""
 STDERR_LINE_BYTES: Final = 4 * 2**10
-"""A longer line is cut in the log."""
+"""A line that becomes longer before it ends is logged in pieces."""
 
 
 @dataclass(slots=True)
@@ -195,7 +195,7 @@ async def _log_stderr(process: Process, server_id: str, outcome: ChildOutcome) -
 
 
 async def _lines(stream: ByteReceiveStream) -> AsyncIterator[str]:
-    """Yield the lines of ``stream`` without their ends; a line too long for the log comes in pieces."""
+    """Yield the lines of ``stream`` without their ends; one that has grown too long for the log comes in pieces."""
     pending = b""
     async for chunk in stream:
         *complete, pending = (pending + chunk).split(b"\n")

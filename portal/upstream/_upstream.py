@@ -41,8 +41,8 @@ logger = logging.getLogger("portico.upstream")
 class Upstream:
     """A connection to one upstream. ``run`` is its owner: the session lives and dies in the task that awaits it.
 
-    ``on_change`` is called, in that task, with what became different of status and offers; ``on_notification`` with
-    what the server says beside changed lists. ``keep`` gets what was listed, for ``restore`` at the next start.
+    ``on_change`` is called, whoever found out, with what became different of status and offers; ``on_notification``
+    with what the server says beside changed lists. ``keep`` gets what was listed, for ``restore`` at the next start.
 
     An own session of a user or client has the server's shared one as its ``source``: it lists nothing itself. A session
     that is exclusive declares the ``capabilities`` of its client upstream; with ``is_handshake_first`` it meets a
