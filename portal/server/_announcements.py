@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -39,6 +40,9 @@ TELL_S: Final = 5.0
 MAX_WAITING: Final = 10_000
 """Updates and log messages that wait to be told; a flood of them costs the oldest."""
 
+MAX_QUEUED: Final = 256
+"""The same for one client that does not read as fast as it is told."""
+
 MAX_EXPECTED: Final = 1_000
 """Pages that users were sent to and have not come back from."""
 
@@ -67,12 +71,13 @@ class Listener:
     That is a session, a connection of stdio or SSE, or a stream of ``subscriptions/listen``. ``uris`` are resources
     that it watches from the start, ``methods`` the notifications that it wants, None for all of them, and ``log_level``
     the least level of log messages. ``watched`` says where each of the resources is; one that ``is_removed`` watches no
-    more of them.
+    more of them. ``on_stuck`` is called when it did not take what it was told.
     """
 
     caller: Caller
     view: View
     notify: Notify
+    on_stuck: Callable[[], None] = lambda: None
     uris: frozenset[str] = frozenset()
     methods: frozenset[str] | None = None
     log_level: str | None = None
@@ -109,6 +114,7 @@ class Announcements:
         self._due: dict[tuple[str, str], float] = {}  # when a change of a server (or a user) and kind is told
         self._told: dict[tuple[str, str], float] = {}
         self._single: dict[tuple[Listener, str, object], JsonObject] = {}
+        self._queues: dict[Listener, deque[tuple[str, JsonObject]]] = {}  # of those that are being told
         self._expected: dict[Place, Caller] = {}  # who was sent to a page, by server and elicitation id
         self._serial = 0
         self._woken = anyio.Event()
@@ -183,9 +189,21 @@ class Announcements:
             while True:
                 self._woken = anyio.Event()
                 for listener, method, params in self._take():
-                    tasks.start_soon(_tell, listener, method, params)
+                    queue = self._queues.get(listener)
+                    if queue is None:
+                        queue = self._queues[listener] = deque(maxlen=MAX_QUEUED)
+                        tasks.start_soon(self._tell_all, listener, queue)
+                    queue.append((method, params))
                 with anyio.CancelScope(deadline=min(self._due.values(), default=math.inf)):
                     await self._woken.wait()
+
+    async def _tell_all(self, listener: Listener, queue: deque[tuple[str, JsonObject]]) -> None:
+        """Tell a client what waits for it, one after the other."""
+        try:
+            while queue and not listener.is_removed:
+                await _tell(listener, *queue.popleft())
+        finally:
+            del self._queues[listener]
 
     def _take(self) -> list[tuple[Listener, str, JsonObject]]:
         """Return what is to be told now, each client once of each kind of list."""
@@ -237,3 +255,4 @@ async def _tell(listener: Listener, method: str, params: JsonObject) -> None:
             logger.debug("a client could not be told of %s (%s)", method, type(error).__name__)
     if scope.cancelled_caught:
         logger.debug("a client does not read: it was not told of %s", method)
+        listener.on_stuck()

@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import anyio
-
 from portal.server._announcements import (
     PROMPTS_CHANGED,
     RESOURCE_UPDATED,
@@ -46,7 +44,6 @@ WISHES: Final = {
     "resourcesListChanged": RESOURCES_CHANGED,
 }
 MAX_URIS: Final = 1_000
-NOTIFY_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +109,17 @@ async def listen_over_http(
     stream = EventStream(request.send)
 
     async def notify(method: str, params: JsonObject) -> None:
-        with anyio.move_on_after(NOTIFY_S) as patience:
-            await stream.write(event(encode(wishes.stamped(method, params))))
-        if patience.cancelled_caught:
-            stream.finish()
+        await stream.write(event(encode(wishes.stamped(method, params))))
 
     await stream.write(event(encode(wishes.acknowledgement())))
-    listener = Listener(caller=caller, view=view, notify=notify, uris=wishes.uris, methods=wishes.methods)
+    listener = Listener(
+        caller=caller,
+        view=view,
+        notify=notify,
+        on_stuck=stream.finish,
+        uris=wishes.uris,
+        methods=wishes.methods,
+    )
     listeners.add(listener)
     try:
         was_told = await exchanges.hold_open(stream, request)

@@ -31,7 +31,6 @@ LOG_LEVEL: Final = "debug"
 """Until a client sets a level it gets every log message, as it would from each server itself."""
 MAX_UNSENT: Final = 64
 """Notifications that wait for a client without a stream."""
-NOTIFY_S: Final = 5.0
 _EVENT_ID_CHARS: Final = 40
 
 
@@ -83,9 +82,7 @@ class Session:
         """Send a notification that belongs to no request; it waits for the client's stream where there is none."""
         if not self.standing.is_attached and self.standing.unsent >= MAX_UNSENT:
             return
-        message = notification_message(method, params or None)
-        with anyio.move_on_after(NOTIFY_S):  # a client that does not read must not keep the others waiting
-            await self.standing.send(encode(message))
+        await self.standing.send(encode(notification_message(method, params or None)))
 
     @property
     def session_id(self) -> str:

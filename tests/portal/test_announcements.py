@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -9,11 +10,16 @@ import pytest
 
 from portal.server import Mode, View
 from portal.server._announcements import Announcements, Listener
+from portal.server._exchanges import Exchanges
+from portal.server._http_messages import HttpRequest
+from portal.server._listening import Wishes, listen_over_http
 from portal.upstream import Caller
 from tests.portal.conftest import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from starlette.types import Message
 
     from typegen import JsonObject
 
@@ -162,6 +168,92 @@ async def test_what_a_server_says_on_the_session_of_a_user_is_told_to_each_clien
         "notifications/resources/updated",
     ]
     assert other.messages == []
+
+
+async def test_a_client_that_does_not_read_is_given_up_and_one_that_reads_slowly_is_told_in_order(
+    announcements: Announcements, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portal.server._announcements.TELL_S", 0.5)
+    given_up, heard = anyio.Event(), Told()
+
+    async def stuck(_: str, __: JsonObject) -> None:
+        await anyio.sleep_forever()
+
+    async def slow(method: str, params: JsonObject) -> None:
+        await anyio.sleep(0.01)
+        heard.messages.append((method, params))
+
+    ada = Caller(user="ada")
+    for notify, on_stuck in ((stuck, given_up.set), (slow, pytest.fail)):
+        listener = Listener(caller=ada, view=View(mode=Mode.LIST), notify=notify, on_stuck=on_stuck, log_level="debug")
+        announcements.add(listener)
+
+    for number in range(10):
+        announcements.pass_on("up", "user:ada", "notifications/message", {"level": "info", "data": number})
+    with anyio.fail_after(20):
+        await until(lambda: len(heard.messages) == 10)
+        await given_up.wait()
+
+    assert [params["data"] for _, params in heard.messages] == list(range(10))
+
+
+async def test_what_waits_for_a_client_that_does_not_read_is_bounded(
+    announcements: Announcements, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portal.server._announcements.MAX_QUEUED", 3)
+    told, may_read, is_told = Told(), anyio.Event(), anyio.Event()
+
+    async def late(method: str, params: JsonObject) -> None:
+        is_told.set()
+        await may_read.wait()
+        told.messages.append((method, params))
+
+    told.listener.notify, told.listener.log_level = late, "debug"
+    announcements.add(told.listener)
+
+    for number in range(10):
+        announcements.pass_on("up", "user:ada", "notifications/message", {"level": "info", "data": number})
+        await is_told.wait()
+    may_read.set()
+    await until(lambda: bool(told.messages) and told.messages[-1][1]["data"] == 9)
+
+    assert [params["data"] for _, params in told.messages] == [0, 7, 8, 9]
+
+
+async def test_a_stream_whose_client_does_not_read_ends() -> None:
+    is_stuck = anyio.Event()
+
+    async def receive() -> Message:
+        await anyio.sleep_forever()
+        return {}
+
+    async def send(message: Message) -> None:
+        if b"tools/list_changed" in message.get("body", b"") and not is_stuck.is_set():
+            is_stuck.set()
+            await anyio.sleep_forever()
+
+    hub = Announcements()
+    scope = {"method": "POST", "query_string": b"", "headers": []}
+    wishes = Wishes.of(1, {"notifications": {"toolsListChanged": True}})
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(hub.run)
+        tasks.start_soon(
+            partial(
+                listen_over_http,
+                wishes,
+                HttpRequest.of(scope, receive, send),
+                caller=Caller(user="ada"),
+                view=View(mode=Mode.LIST),
+                listeners=hub,
+                exchanges=Exchanges(),
+            )
+        )
+        with anyio.fail_after(20):
+            await until(lambda: len(hub) == 1)
+            hub.switched("ada")
+            await is_stuck.wait()
+            await until(lambda: len(hub) == 0)
+        tasks.cancel_scope.cancel()
 
 
 async def test_a_client_that_does_not_read_holds_up_nobody_else(announcements: Announcements) -> None:
