@@ -6,6 +6,7 @@ nor accepted, so that a limit on bytes holds for what is parsed.
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import ssl
@@ -110,14 +111,20 @@ class HttpClient:
     async def _send(
         self, method: str, url: URL, headers: Mapping[str, str], body: bytes | None
     ) -> aiohttp.ClientResponse:
-        if self._http is None:
-            raise TransportFailure("the session is closed", kind="unsent")
+        http = self._http
+        if http is None:
+            raise _closed()
         data = io.BytesIO(body) if body is not None and len(body) > LARGE_BODY_BYTES else body
         try:
-            response = await self._http.request(method, url, headers=headers, data=data, allow_redirects=False)
+            response = await http.request(method, url, headers=headers, data=data, allow_redirects=False)
         except (aiohttp.ClientError, OSError, RuntimeError) as error:
-            # RuntimeError: the client was closed while this request waited for a connection.
             raise _failure(error) from error
+        except asyncio.CancelledError:
+            # aiohttp ends those who wait for a connection so when the client is closed; nobody has cancelled them.
+            task = asyncio.current_task()
+            if not http.closed or task is None or task.cancelling():
+                raise
+            raise _closed() from None
         encoding = response.headers.get("Content-Encoding")
         if encoding is not None and encoding.lower() != "identity":
             response.close()
@@ -213,8 +220,14 @@ def _followed(method: str, url: URL, response: aiohttp.ClientResponse) -> URL | 
     return target if origin_of(url) == origin_of(target) or is_upgrade else None
 
 
+def _closed() -> TransportFailure:
+    return TransportFailure("the session is closed", kind="unsent")
+
+
 def _failure(error: Exception) -> TransportFailure:
     """Say what failed: before a request was sent, or after."""
+    if isinstance(error, RuntimeError) or str(error).startswith("Connector is closed"):
+        return _closed()  # aiohttp has no class of its own for a client that was closed before there was a connection
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertificateError):
         return TransportFailure(_connection_problem(error), kind="unsent")
     if isinstance(error, aiohttp.ConnectionTimeoutError):

@@ -15,12 +15,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from yarl import URL
 
 from portal._errors import UpstreamUnavailable
 from portal._secret import Secret
 from portal._server_config import BearerAuth, HeadersAuth, ServerConfig
 from portal.upstream import _http
 from portal.upstream._connect import open_session
+from portal.upstream._failures import TransportFailure
+from portal.upstream._http import HttpClient
 from tests.portal.conftest import until
 from tests.portal.upstream.conftest import HELLO, PATIENCE_S, Scripted, calling, serving_scripted
 
@@ -288,3 +291,25 @@ async def test_https_where_http_is_spoken_is_named_as_such() -> None:
 async def test_a_name_that_does_not_exist_is_named_as_such() -> None:
     with pytest.raises(UpstreamUnavailable, match="its name is not known"):
         await opened_at(ServerConfig(id="up", url="http://nowhere.invalid/mcp"))
+
+
+async def test_a_request_that_the_end_of_its_session_overtakes_was_not_sent() -> None:
+    silent = Scripted({"tools/call": lambda asked: asked.until_gone()})
+    connections = 1 + _http.SPARE_CONNECTIONS
+    kinds: list[str] = []
+
+    async def send(http: HttpClient, url: str) -> None:
+        with pytest.raises(TransportFailure) as failure:
+            await http.send("POST", URL(url), headers={}, body=b'{"method":"tools/call"}')
+        kinds.append(failure.value.kind)
+
+    async with (
+        serving_scripted(silent) as url,
+        anyio.create_task_group() as tasks,
+        HttpClient(ServerConfig(id="up", url=url, max_concurrent=1)) as http,
+    ):
+        for _ in range(connections + 2):
+            tasks.start_soon(send, http, url)
+        await silent.reached("tools/call", connections)
+
+    assert (kinds.count("unknown"), kinds.count("unsent")) == (connections, 2)
