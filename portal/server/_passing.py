@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from portal._errors import UpstreamFailure, UpstreamRefused
+from portal._errors import UpstreamFailure, UpstreamRefused, UpstreamRejected
 from portal.server._questions import answered
 from portal.server._rounds import INPUT_REQUIRED
 from portal.server._sealed_state import ROUND_PARAMS
@@ -64,6 +64,8 @@ class Passing:
         """Turn what an upstream fails by into what its client is answered."""
         try:
             yield
+        except UpstreamRejected as rejection:  # by HTTP, whose status is no code of JSON-RPC
+            raise RpcError(INTERNAL_ERROR, rejection.message) from rejection
         except UpstreamRefused as refusal:
             # The server's own JSON-RPC error is the client's to see as it is.
             raise RpcError(refusal.code or INTERNAL_ERROR, refusal.message, refusal.data) from refusal

@@ -15,12 +15,15 @@ from portal import ServerConfig
 from tests.portal.conftest import until
 from tests.portal.passing._asking import RICH, Asking
 from tests.portal.passing._person import BOTH, CODE, ERAS, OLD
+from tests.portal.upstream.conftest import serving_scripted
+from tests.portal.upstream.offering import Offering
 
 if TYPE_CHECKING:
     from mcp.client.session import IncomingMessage
 
     from tests.portal.conftest import PortalAt, Serving
     from tests.portal.passing._person import Era
+    from tests.portal.upstream.conftest import Asked
 
 MODERN = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -132,6 +135,26 @@ async def test_a_resource_that_nobody_has_is_answered_with_the_code_of_the_clien
             await client.read_resource("other://x")
 
     assert missing.value.error.code in ({-32602} if era == "auto" else {-32602, -32002})
+
+
+@BOTH
+async def test_a_refusal_by_http_is_an_error_of_the_portals_and_no_code_of_the_servers(
+    portal_at: PortalAt, version: str | None
+) -> None:
+    offering = Offering.of(version)
+
+    async def refuse(asked: Asked) -> None:
+        await asked.reply(403, b"Forbidden")
+
+    offering.scripted.answers["prompts/get"] = refuse
+    async with (
+        serving_scripted(offering.scripted) as url,
+        portal_at(ServerConfig(id="up", url=url)) as (_, origin),
+    ):
+        error = await raw(f"{origin}/mcp", "prompts/get", {"name": "up_greet"})
+
+    assert error["code"] == -32603
+    assert "403" in error["message"]
 
 
 @BOTH
