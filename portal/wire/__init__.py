@@ -3,8 +3,8 @@
 Messages are plain JSON objects throughout, so that fields which nobody here knows survive.
 """
 
-from portal.wire._encoding import decode, encode, encode_response
-from portal.wire._incoming import Incoming, NotificationHandler, RequestHandler, answer_to
+from portal.wire._encoding import decode, encode
+from portal.wire._incoming import RequestHandler, answer_to
 from portal.wire._messages import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
@@ -42,7 +42,7 @@ from portal.wire._names import (
     VERSION_KEY,
 )
 from portal.wire._outgoing import Outgoing, Send
-from portal.wire._versions import HANDSHAKE_VERSIONS, KNOWN_VERSIONS, LATEST_HANDSHAKE_VERSION, MODERN_VERSION
+from portal.wire._versions import HANDSHAKE_VERSIONS, LATEST_HANDSHAKE_VERSION, MODERN_VERSION
 
 __all__ = [
     "CANCELLATION",
@@ -52,7 +52,6 @@ __all__ = [
     "INTERNAL_ERROR",
     "INVALID_PARAMS",
     "INVALID_REQUEST",
-    "KNOWN_VERSIONS",
     "LATEST_HANDSHAKE_VERSION",
     "LISTEN",
     "LOG_LEVEL_KEY",
@@ -66,10 +65,8 @@ __all__ = [
     "SERVER_INFO_KEY",
     "SUBSCRIPTION_KEY",
     "VERSION_KEY",
-    "Incoming",
     "Message",
     "MirroredParam",
-    "NotificationHandler",
     "Outgoing",
     "RequestHandler",
     "RequestId",
@@ -80,7 +77,6 @@ __all__ = [
     "decode_header",
     "encode",
     "encode_header",
-    "encode_response",
     "error_message",
     "mirrored_params",
     "notification_message",

@@ -10,8 +10,8 @@ import orjson
 from portal.wire._messages import PARSE_ERROR, RpcError
 
 if TYPE_CHECKING:
-    from portal.wire._messages import Message, RequestId
-    from typegen import JsonObject, JsonValue
+    from portal.wire._messages import Message
+    from typegen import JsonValue
 
 
 def encode(value: JsonValue) -> bytes:
@@ -23,12 +23,6 @@ def encode(value: JsonValue) -> bytes:
         return orjson.dumps(value)
     except TypeError:
         return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
-
-
-def encode_response(request_id: RequestId, result: bytes | JsonObject) -> bytes:
-    """Return the answer to a request; ``result`` may be serialised already."""
-    content = result if isinstance(result, bytes) else encode(result)
-    return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (orjson.dumps(request_id), content)
 
 
 def decode(data: bytes | memoryview) -> Message | list[JsonValue]:

@@ -33,23 +33,16 @@ class _Waiting:
 
 
 class Outgoing:
-    """The requests of one side of a connection: sent by ``request``, answered by ``settle``.
+    """The requests of one side of a connection: sent by ``request``, answered by ``settle``."""
 
-    ``prefix`` makes the ids text that this side recognises; without it they are numbers.
-    """
-
-    def __init__(self, *, prefix: str = "") -> None:
-        self._prefix = prefix
+    def __init__(self) -> None:
         self._last = 0
         self._waiting: dict[RequestId, _Waiting] = {}
-
-    def __len__(self) -> int:
-        return len(self._waiting)
 
     def new_id(self) -> RequestId:
         """Return an id that no other request of this side has."""
         self._last += 1
-        return f"{self._prefix}{self._last}" if self._prefix else self._last
+        return self._last
 
     async def request(
         self,

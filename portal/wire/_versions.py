@@ -9,4 +9,3 @@ HANDSHAKE_VERSIONS: Final = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-
 LATEST_HANDSHAKE_VERSION: Final = HANDSHAKE_VERSIONS[-1]
 MODERN_VERSION: Final = "2026-07-28"
 """The version without a handshake: every request says who asks and what it can do in its ``_meta``."""
-KNOWN_VERSIONS: Final = (*HANDSHAKE_VERSIONS, MODERN_VERSION)
