@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
 from portal.server._http_messages import ClientGone, HttpRefusal, HttpRequest
-from portal.server._modern_headers import VERSION_HEADER
+from portal.server._modern_headers import version_in
 from portal.server._modern_http import ModernHttp
 from portal.server._modes import BadQuery, view_of
 from portal.server._session_http import SessionHttp
@@ -51,7 +51,7 @@ class Endpoint:
     async def _serve(self, request: HttpRequest, user: str) -> None:
         request.check_head()
         view = self.view(request.query)
-        version = request.headers.get(VERSION_HEADER)
+        version = version_in(request)
         if version is None or version in _WITH_SESSIONS:
             await self._with_sessions.serve(request, user=user, view=view)
         else:

@@ -70,7 +70,10 @@ class HostGate:
         """Say whether pages of ``origin`` may call: our own, and local ones (the Inspector) if the call is local."""
         if origin in self._public_origins:
             return True
-        return is_local and is_loopback_host(urlsplit(origin).netloc)
+        try:
+            return is_local and is_loopback_host(urlsplit(origin).netloc)
+        except ValueError:  # no address at all
+            return False
 
 
 class TokenGate:

@@ -50,9 +50,15 @@ def checked_meta(method: str, params: JsonObject, request_id: RequestId, request
     return meta
 
 
+def version_in(request: HttpRequest) -> bytes | None:
+    """Return the protocol version that a request names; blanks around it are not part of it (RFC 9110, section 5.5)."""
+    version = request.headers.get(VERSION_HEADER)
+    return version.strip(b" \t") if version is not None else None
+
+
 def check_version(request: HttpRequest, request_id: RequestId | None) -> None:
     """Raise ``HttpRefusal`` unless the version in the header is spoken without a handshake."""
-    asked = request.headers.get(VERSION_HEADER, b"").decode("latin-1")
+    asked = (version_in(request) or b"").decode("latin-1")
     if asked != MODERN_VERSION:
         data: JsonValue = {"supported": [MODERN_VERSION], "requested": asked}
         message = "Unsupported protocol version"
@@ -78,7 +84,7 @@ def check_params(
 
 
 def _header_mismatch(method: str, params: JsonObject, version: JsonValue, request: HttpRequest) -> str | None:
-    # Blanks around a value are not part of it (RFC 9110, section 5.5), and the HTTP parser leaves those behind it.
+    # As in ``version_in``: the HTTP parser leaves the blanks behind a value.
     headers = {name: value.strip(b" \t") for name, value in request.headers.items()}
     if headers.get(VERSION_HEADER, b"").decode("latin-1") != version:
         return f"the MCP-Protocol-Version header does not match {VERSION_KEY} in the body"

@@ -192,6 +192,7 @@ async def test_a_user_switches_a_server_off_and_on_and_clients_are_told(
         without = {tool.name for tool in (await client.list_tools()).tools}
         listed = await client.call_tool("portal_list_servers", {})
         wrong = await client.call_tool("portal_toggle_single_server", {"server_id": "nope", "action": "toggle"})
+        no_text = await client.call_tool("portal_toggle_single_server", {"server_id": "up", "action": []})
         await client.call_tool("portal_toggle_single_server", {"server_id": "up", "action": "toggle"})
         again = {tool.name for tool in (await client.list_tools()).tools}
 
@@ -200,6 +201,7 @@ async def test_a_user_switches_a_server_off_and_on_and_clients_are_told(
     assert text(listed) == "- up (up): off"
     assert wrong.is_error
     assert text(wrong) == "server_id is one of: up; action is toggle or untoggle."
+    assert text(no_text) == text(wrong)
     assert "up_get_book" in again
 
 

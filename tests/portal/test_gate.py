@@ -34,6 +34,9 @@ def gate() -> ASGIApp:
         ("tools.example.com", "http://tools.example.com", 403),
         ("tools.example.com", "http://localhost:6274", 403),
         ("tools.example.com", "https://attacker.example", 403),
+        ("localhost:8808", "http://localhost:6274", 200),
+        ("localhost:8808", "http://[x", 403),
+        ("localhost:8808", "null", 403),
     ],
 )
 async def test_only_the_public_name_and_its_own_pages_may_come_in(

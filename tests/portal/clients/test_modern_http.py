@@ -10,6 +10,7 @@ import pytest
 
 from portal import ServerConfig
 from tests.portal.clients.conftest import MODERN, events, modern_request, request
+from tests.portal.faults._plain_http import exchange
 from tests.portal.passing._asking import Asking
 
 if TYPE_CHECKING:
@@ -29,6 +30,22 @@ async def test_an_answer_without_notifications_is_plain_json(portal_at: PortalAt
     assert response.json()["id"] == "a"
     assert response.json()["result"]["resultType"] == "complete"
     assert "mcp-session-id" not in response.headers
+
+
+@pytest.mark.parametrize("version", [MODERN, "2025-11-25"])
+async def test_blanks_around_the_version_are_no_part_of_it(
+    portal_at: PortalAt, raw_client: RawAt, version: str
+) -> None:
+    """RFC 9110, section 5.5."""
+    async with portal_at() as (_, origin), raw_client(origin) as raw:
+        if version != MODERN:
+            await raw.begin(version)
+        body, headers = modern_request("tools/list")
+        headers |= raw.headers | {"mcp-protocol-version": f"{version} \t"}
+        reply = await exchange(int(origin.rpartition(":")[2]), body, headers)
+
+    assert reply.status == 200
+    assert "tools" in reply.answer["result"]
 
 
 async def test_notifications_come_first_on_a_stream_that_ends_with_the_answer(
