@@ -85,6 +85,8 @@ def compare(file: Path, ran: Iterable[str], failed: Mapping[str, str]) -> int:
     """
     if not file.exists():
         file.write_text("".join(f"{name}\n" for name in sorted(failed)))
+        for name in sorted(failed):
+            print(f"{name}\n     {failed[name]}")  # noqa: T201
         print(f"There was no list of failures: {file} is one now. Read it before you keep it.")  # noqa: T201
         return 0
     known = set(file.read_text().splitlines())

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 from sandbox import Capabilities, Limits, Rejection
+from tests.sandbox.test262._case import read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,8 +20,9 @@ CAPABILITIES = Capabilities()
 CANARY = "[6 * 7, typeof assert, typeof $DONE, typeof print, Object.keys(globalThis).length, [].concat([1]).join()]"
 SINGS = b'[42,"undefined","undefined","undefined",0,"1"]'
 
-# Each text is global code, as an indirect eval runs it: ECMA-262 has it so, but that its `var` can be deleted and that
-# `let` and `const` are its own. What judges is taken before the test can replace it.
+# Each text is global code, as an indirect eval runs it: ECMA-262 has it so, but that its `var` can be deleted, that
+# `let`, `const` and `class` are its own, and in strict code `var` and `function` too. What judges is taken before the
+# test can replace it.
 _PROGRAM = """\
 const run = globalThis.eval, texts = %(texts)s, isAsync = %(is_async)s, String_ = String;
 let settle;
@@ -42,6 +45,9 @@ return isAsync ? await completed : null;
 """
 _ASYNC_FAILURE = "Test262:AsyncTestFailure:"
 
+# What a file of the harness declares is for the texts after it, so none of it may stay its own.
+_LEXICAL = re.compile(r"^(?:let|const|(class) (\w+))(?=\s)", re.MULTILINE)
+
 
 class Harness:
     """The files of ``harness/`` that tests include, read once."""
@@ -60,8 +66,12 @@ class Harness:
 
     def _text(self, name: str) -> str:
         if name not in self._texts:
-            self._texts[name] = (self._folder / name).read_text(encoding="utf-8")
+            self._texts[name] = _LEXICAL.sub(_as_var, read(self._folder / name))
         return self._texts[name]
+
+
+def _as_var(declaration: re.Match[str]) -> str:
+    return f"var {declaration[2]} = {declaration[0]}" if declaration[1] else "var"
 
 
 async def run_case(sandbox: Sandbox, harness: Harness, case: Case) -> str | None:

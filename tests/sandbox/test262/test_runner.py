@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.sandbox.test262.__main__ import compare, main, run_all, sample
-from tests.sandbox.test262._case import cases_of
+from tests.sandbox.test262._case import cases_of, front_matter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,11 +19,14 @@ HARNESS = {
     "doneprintHandle.js": "function $DONE(error) {\n"
     "  print(error ? 'Test262:AsyncTestFailure:' + error.name + ': ' + error.message : 'Test262:AsyncTestComplete')\n}",
     "double.js": "function double(n) { return n * 2 }",
+    "lexical.js": "let one = 1\nconst two = 2\nclass Three extends Array {\n}\nconst four = new Three(4)",
 }
 TESTS = {
     "passes": ("", "assert(1 + 1 === 2)"),
     "fails": ("", "assert(1 + 1 === 3)"),
     "includes": ("includes: [double.js]", "assert(double(2) === 4)"),
+    "includes-lexical": ("includes: [lexical.js]", "assert(one + two + new Three(3).length + four.length === 10)"),
+    "carriage-return": ("", "assert(function () {\r}.toString() === 'function () {' + String.fromCharCode(13) + '}')"),
     "only-sloppy": ("flags: [noStrict]", "assert((function () { return this })() === globalThis)"),
     "only-strict": ("flags: [onlyStrict]", "assert((function () { return this })() === undefined)"),
     "parse-error": ("negative: {phase: parse, type: SyntaxError}", "$DONOTEVALUATE(); let let = 1"),
@@ -80,6 +83,13 @@ async def test_every_kind_of_test_is_judged_as_the_suite_says(checkout: Path) ->
     assert len(cases) == 2 * len(ran) - len(in_one_mode)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_the_front_matter_is_read_whatever_ends_its_lines(end: str) -> None:
+    source = end.join(["// made for the runner", "/*---", "info: |", "  a", "  b", "flags: [raw]", "---*/", "1", ""])
+
+    assert front_matter(source) == {"info": "a\nb\n", "flags": ["raw"]}
+
+
 def test_the_sample_does_not_change_with_what_else_is_there(checkout: Path) -> None:
     before = sample(checkout, 5)
     (checkout / "test" / "language" / "another.js").write_text("1")
@@ -89,13 +99,16 @@ def test_the_sample_does_not_change_with_what_else_is_there(checkout: Path) -> N
     assert [path for path in after if path != "language/another.js"][:5] == before
 
 
-def test_the_list_of_failures_is_made_once(checkout: Path, tmp_path: Path) -> None:
+def test_the_list_of_failures_is_made_once_and_each_is_explained(
+    checkout: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     known = tmp_path / "failures.txt"
     arguments = [str(checkout), "--failures", str(known)]
 
-    made, again = main(arguments), main(arguments)
+    made, printed, again = main(arguments), capsys.readouterr().out, main(arguments)
 
     assert (made, again) == (0, 0)
+    assert "language/fails.js strict\n     Test262Error: expected true" in printed
     assert "language/fails.js strict" in known.read_text().splitlines()
 
 
