@@ -44,8 +44,8 @@ HOST_LACKS = {
 """Features and flags that need what the host leaves out, with what that is."""
 
 ENGINE_LACKS = frozenset({
-    "Temporal", "decorators", "tail-call-optimization", "legacy-regexp", "immutable-arraybuffer", "canonical-tz",
-    "FinalizationRegistry.prototype.cleanupSome", "await-dictionary", "nonextensible-applies-to-private",
+    "Temporal", "decorators", "tail-call-optimization", "legacy-regexp", "canonical-tz", "await-dictionary",
+    "FinalizationRegistry.prototype.cleanupSome", "regexp-buffer-boundaries",
 })  # fmt: skip
 """Features that quickjs-ng 0.17 does not have; everything named ``Intl…`` besides."""
 

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sandbox import Sandbox, SandboxConfig
 from tests.sandbox.test262.__main__ import compare, main, run_all, sample
-from tests.sandbox.test262._case import cases_of, front_matter
+from tests.sandbox.test262._case import ENGINE_LACKS, cases_of, front_matter
+from tests.sandbox.test262._program import execute
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +54,16 @@ FAIL = {
     "loop": "Error: after damage",
 }
 SKIPPED = {"module", "realm", "host-object", "intl"}
+HAS = {
+    "Temporal": "'Temporal' in globalThis",
+    "decorators": "Function('@(c => c) class C {}')",
+    "tail-call-optimization": "(function f(n) { 'use strict'; return n === 0 || f(n - 1) })(1e6)",
+    "legacy-regexp": "'$1' in RegExp",
+    "canonical-tz": "'Intl' in globalThis",
+    "await-dictionary": "'allKeyed' in Promise",
+    "FinalizationRegistry.prototype.cleanupSome": "'cleanupSome' in FinalizationRegistry.prototype",
+    "regexp-buffer-boundaries": "new RegExp('\\\\A', 'u')",
+}
 
 
 @pytest.fixture
@@ -88,6 +100,14 @@ def test_the_front_matter_is_read_whatever_ends_its_lines(end: str) -> None:
     source = end.join(["// made for the runner", "/*---", "info: |", "  a", "  b", "flags: [raw]", "---*/", "1", ""])
 
     assert front_matter(source) == {"info": "a\nb\n", "flags": ["raw"]}
+
+
+@pytest.mark.parametrize("feature", sorted(ENGINE_LACKS))
+async def test_the_engine_lacks_what_is_skipped_for_that(feature: str) -> None:
+    async with Sandbox(SandboxConfig(workers=1)) as sandbox:
+        outcome = await execute(sandbox, f"try {{ return Boolean({HAS[feature]}) }} catch {{ return false }}")
+
+    assert outcome.value == b"false"
 
 
 def test_the_sample_does_not_change_with_what_else_is_there(checkout: Path) -> None:
