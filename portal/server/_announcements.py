@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from portal.server._modes import Mode
-from portal.wire import LOG_MESSAGE
+from portal.wire import (
+    LOG_LEVELS,
+    LOG_MESSAGE,
+    PROMPTS_CHANGED,
+    RESOURCE_UPDATED,
+    RESOURCES_CHANGED,
+    TOOLS_CHANGED,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -46,10 +53,6 @@ MAX_QUEUED: Final = 256
 MAX_EXPECTED: Final = 1_000
 """Pages that users were sent to and have not come back from."""
 
-TOOLS_CHANGED: Final = "notifications/tools/list_changed"
-PROMPTS_CHANGED: Final = "notifications/prompts/list_changed"
-RESOURCES_CHANGED: Final = "notifications/resources/list_changed"
-RESOURCE_UPDATED: Final = "notifications/resources/updated"
 ELICITATION_COMPLETE: Final = "notifications/elicitation/complete"
 
 LIST_CHANGES: Final[dict[Change, str]] = {
@@ -60,8 +63,6 @@ LIST_CHANGES: Final[dict[Change, str]] = {
 """What to say when the lists of a server changed; a changed status changes no list."""
 DEPENDS_ON_TOOLS: Final = frozenset({Mode.LIST, Mode.NAMES})
 """The modes whose list of tools is another one when a server's tools are."""
-LEVELS: Final = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
-"""The levels of log messages, the least severe first (MCP, server/utilities/logging)."""
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -92,7 +93,7 @@ class Listener:
         """Whether log messages of this level are wanted; an unknown level is heard wherever any is."""
         if self.log_level is None:
             return False
-        return level not in LEVELS or LEVELS.index(str(level)) >= LEVELS.index(self.log_level)
+        return level not in LOG_LEVELS or LOG_LEVELS.index(str(level)) >= LOG_LEVELS.index(self.log_level)
 
 
 def _nothing(_: Listener) -> None:

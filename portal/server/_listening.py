@@ -9,20 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from portal.server._announcements import (
-    PROMPTS_CHANGED,
-    RESOURCE_UPDATED,
-    RESOURCES_CHANGED,
-    TOOLS_CHANGED,
-    Listener,
-)
+from portal.server._announcements import Listener
 from portal.server._envelope import SERVER_INFO
 from portal.server._event_stream import EventStream, event
 from portal.wire import (
     INVALID_PARAMS,
     LISTEN,
+    PROMPTS_CHANGED,
+    RESOURCE_UPDATED,
+    RESOURCES_CHANGED,
     SERVER_INFO_KEY,
     SUBSCRIPTION_KEY,
+    TOOLS_CHANGED,
     RpcError,
     encode,
     notification_message,

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from portal._errors import UpstreamFailure
-from portal.server._announcements import LEVELS
 from portal.server._params import shown, text_param
-from portal.wire import INVALID_PARAMS, RpcError
+from portal.wire import INVALID_PARAMS, LOG_LEVELS, RpcError
 
 if TYPE_CHECKING:
     from portal._config import PortalConfig
@@ -32,8 +31,8 @@ class LogLevels:
     async def set_level(self, params: JsonObject, request: ClientRequest) -> JsonObject:
         """Set the level for a client. Raises ``RpcError`` for a level that there is not."""
         level = text_param(params, "level", of="logging/setLevel")
-        if level not in LEVELS:
-            raise RpcError(INVALID_PARAMS, f"There is no level {shown(level)}; the levels are {', '.join(LEVELS)}")
+        if level not in LOG_LEVELS:
+            raise RpcError(INVALID_PARAMS, f"There is no level {shown(level)}; the levels are {', '.join(LOG_LEVELS)}")
         for listener in self._announcements.listeners_of(request.caller):
             listener.log_level = level
         for server in self._config.servers:

@@ -9,7 +9,7 @@ import anyio
 
 from portal._errors import ClientCannot, UpstreamMisbehaved, UpstreamRefused
 from portal.server._rounds import INPUT_REQUIRED
-from portal.wire import INTERNAL_ERROR, RpcError
+from portal.wire import ASKED_METHODS, INTERNAL_ERROR, RpcError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 MAX_ROUNDS: Final = 16
 """An upstream that asks again and again would hold a call for ever."""
 URL_ELICITATION_REQUIRED: Final = -32042
-ASKED_METHODS: Final = frozenset({"elicitation/create", "sampling/createMessage", "roots/list"})
 
 
 async def answered(send: Send, conversation: Conversation, *, server_id: str, shows_pages: bool) -> JsonObject:

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from portal.upstream._relay import Relay
-from portal.wire import LOG_MESSAGE, PROGRESS
+from portal.wire import (
+    LOG_LEVELS,
+    LOG_MESSAGE,
+    PROGRESS,
+    PROMPTS_CHANGED,
+    RESOURCE_UPDATED,
+    RESOURCES_CHANGED,
+    TOOLS_CHANGED,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,15 +27,7 @@ if TYPE_CHECKING:
     from portal.wire import RequestId
     from typegen import JsonObject
 
-LOG_LEVELS: Final = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
-OF_NO_REQUEST: Final = frozenset(
-    {
-        "notifications/tools/list_changed",
-        "notifications/prompts/list_changed",
-        "notifications/resources/list_changed",
-        "notifications/resources/updated",
-    }
-)
+OF_NO_REQUEST: Final = frozenset({TOOLS_CHANGED, PROMPTS_CHANGED, RESOURCES_CHANGED, RESOURCE_UPDATED})
 """Notifications that concern everybody, on whichever stream they come."""
 RENEW_S: Final = 0.01
 """A clock that was set so recently is not set again: a flood of messages must not cost a timer each."""

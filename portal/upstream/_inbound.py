@@ -9,6 +9,7 @@ import anyio
 
 from portal._errors import ClientCannot
 from portal.wire import (
+    ASKED_METHODS,
     CANCELLATION,
     INTERNAL_ERROR,
     LISTEN,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("portico.upstream")
 
-QUESTIONS: Final = frozenset({"elicitation/create", "sampling/createMessage", "roots/list"})
 MAX_QUESTIONS: Final = 64
 """Questions of one session that may be open at once."""
 MAX_ANSWERS: Final = 256
@@ -127,7 +127,7 @@ class Inbound:
         if method == "ping":
             self._answer_soon(response_message(request_id, {}))
             return
-        if method not in QUESTIONS:
+        if method not in ASKED_METHODS:
             self._refuse(request_id, RpcError(METHOD_NOT_FOUND, f"Method not found: {method}"))
             return
         asker = exchange or self._asker()

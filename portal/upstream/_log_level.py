@@ -9,7 +9,7 @@ import anyio
 
 from portal._errors import UpstreamFailure
 from portal.upstream._channel import SessionLost
-from portal.upstream._exchange import LOG_LEVELS
+from portal.wire import LOG_LEVELS
 
 if TYPE_CHECKING:
     from portal.upstream._exchange import Timeouts

@@ -21,6 +21,7 @@ from portal.wire import (
     LOG_LEVEL_KEY,
     MODERN_VERSION,
     SERVER_INFO_KEY,
+    UNSUPPORTED_VERSION,
     VERSION_KEY,
     RpcError,
     notification_message,
@@ -38,7 +39,6 @@ logger = logging.getLogger("portico.upstream")
 CLIENT_INFO: Final[JsonObject] = {"name": "portico", "version": VERSION}
 PROBE_S: Final = 10.0
 """A server that answers nothing but ``initialize`` is asked that after so long; a late answer still counts."""
-UNSUPPORTED_VERSION: Final = -32022
 _DECISIVE: Final = frozenset({401, 403, 405, 429, 503})
 """Statuses of a probe that say all that the handshake would be told."""
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import orjson
+
+from portal._conversation import ASKING_CAPABILITIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,9 +16,6 @@ if TYPE_CHECKING:
     from typegen import JsonObject, JsonValue
 
 Rule: TypeAlias = Literal["shared", "user", "client", "auto"]
-
-INTERACTIVE: Final = ("elicitation", "roots", "sampling")
-"""The capabilities of a client that a server may act upon by asking; the others never need a session of one's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,5 +91,5 @@ def own_key(config: ServerConfig, caller: Caller, *, is_modern: bool | None) -> 
 
 
 def interactive(caller: Caller) -> JsonObject:
-    """Return those capabilities of ``caller`` that a server may act upon by asking."""
-    return {name: caller.capabilities[name] for name in INTERACTIVE if name in caller.capabilities}
+    """Return those capabilities of ``caller`` that a server may act upon by asking; no other needs an own session."""
+    return {name: caller.capabilities[name] for name in ASKING_CAPABILITIES if name in caller.capabilities}

@@ -16,7 +16,7 @@ from portal.upstream._breaker import jittered
 from portal.upstream._channel import SessionLost
 from portal.upstream._exchange import Timeouts
 from portal.upstream._offers import ANSWER_FIELDS, KINDS, METHODS, Change, Kind, Offers
-from portal.wire import METHOD_NOT_FOUND
+from portal.wire import METHOD_NOT_FOUND, PROMPTS_CHANGED, RESOURCES_CHANGED, TOOLS_CHANGED
 from typegen import JsonObject
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ EVERY_S: Final = 2 * 3600.0
 """Servers that announce nothing are listed anew this often, with jitter."""
 
 CHANGED_LISTS: Final[dict[str, frozenset[Kind]]] = {
-    "notifications/tools/list_changed": frozenset({"tools"}),
-    "notifications/prompts/list_changed": frozenset({"prompts"}),
-    "notifications/resources/list_changed": frozenset({"resources", "templates"}),
+    TOOLS_CHANGED: frozenset({"tools"}),
+    PROMPTS_CHANGED: frozenset({"prompts"}),
+    RESOURCES_CHANGED: frozenset({"resources", "templates"}),
 }
 """What to list again after each announcement."""
 _CAPABILITIES: Final[dict[Kind, str]] = {

@@ -18,6 +18,8 @@ INVALID_REQUEST: Final = -32600
 METHOD_NOT_FOUND: Final = -32601
 INVALID_PARAMS: Final = -32602
 INTERNAL_ERROR: Final = -32603
+# MCP 2026-07-28, basic, versioning.
+UNSUPPORTED_VERSION: Final = -32022
 
 
 class RpcError(Exception):

@@ -20,3 +20,12 @@ LISTEN: Final = "subscriptions/listen"
 CANCELLATION: Final = "notifications/cancelled"
 LOG_MESSAGE: Final = "notifications/message"
 PROGRESS: Final = "notifications/progress"
+TOOLS_CHANGED: Final = "notifications/tools/list_changed"
+PROMPTS_CHANGED: Final = "notifications/prompts/list_changed"
+RESOURCES_CHANGED: Final = "notifications/resources/list_changed"
+RESOURCE_UPDATED: Final = "notifications/resources/updated"
+
+ASKED_METHODS: Final = frozenset({"elicitation/create", "sampling/createMessage", "roots/list"})
+"""What a server asks of a client."""
+LOG_LEVELS: Final = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
+"""The levels of log messages, the least severe first (MCP, server/utilities/logging)."""
