@@ -94,10 +94,22 @@ class RecordJournal:
             try:
                 with path.open("rb") as file:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    lines = file.read().split(b"\n")
-                    yield path, [(str(name), row) for name, row in map(orjson.loads, lines[:-1])]
-            except (OSError, ValueError):
-                continue  # held by a process that lives, gone by now, or torn
+                    lines = file.read().split(b"\n")[:-1]  # what follows the last end of a line was being written
+                    records = [record for line in lines if (record := _record_in(line)) is not None]
+                    if len(records) < len(lines):
+                        logger.warning("%d torn records in %s are lost", len(lines) - len(records), path)
+                    yield path, records
+            except OSError:
+                continue  # held by a process that lives, or gone by now
 
     def _name(self, turn: int) -> Path:
         return self._path.with_name(f"{self._path.name}-records-{self._token}-{turn}")
+
+
+def _record_in(line: bytes) -> tuple[str, Row] | None:
+    """Return the record that a line holds; None for half a line, as a full disk leaves, and what follows it there."""
+    try:
+        name, row = orjson.loads(line)
+    except (ValueError, TypeError):
+        return None
+    return (name, row) if isinstance(name, str) and isinstance(row, dict) else None

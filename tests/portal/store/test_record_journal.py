@@ -13,6 +13,8 @@ from portal._store_url import StoreUrl
 from portal.store import RecordFilter, Store
 
 if TYPE_CHECKING:
+    import pytest
+
     from portal.store import Records
 
 RETENTION = RetentionConfig()
@@ -37,6 +39,14 @@ anyio.run(main)
 """
 
 
+def row(number: int) -> bytes:
+    """A record of a call, as it stands in a journal."""
+    return (
+        b'["calls",{"time":%d.5,"user":"u","portal":"p","server":"s","tool":"%d","status":"ok","duration_ms":1.0,'
+        b'"request_bytes":1,"response_bytes":1,"run":null,"code":null}]\n' % (number, number)
+    )
+
+
 async def stored(records: Records) -> list[str]:
     found = await records.calls(RecordFilter(limit=10_000))
     return sorted((str(each["tool"]) for each in found), key=int)
@@ -56,16 +66,25 @@ async def test_what_was_noted_is_stored_once_at_the_next_start_of_a_process_that
     assert [path.name for path in tmp_path.glob("*-records-*")] == []
 
 
+async def test_half_a_line_in_the_midst_of_a_journal_costs_no_other_record(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    left = tmp_path / "portico.db-records-dead-0"
+    left.write_bytes(row(1) + row(2)[:40] + row(3) + b"[]\n7\n\n" + row(4))
+    async with Store(StoreUrl.file(tmp_path / "portico.db"), retention=RETENTION) as store:
+        found = await stored(store.records)
+
+    assert found == ["1", "4"]
+    assert f"4 torn records in {left} are lost" in caplog.text
+    assert not left.exists()
+
+
 async def test_a_line_that_was_torn_costs_its_own_record_only_and_a_journal_in_use_is_left_alone(
     tmp_path: Path,
 ) -> None:
     location = StoreUrl.file(tmp_path / "portico.db")
     async with Store(location, retention=RETENTION) as store:
-        row = (
-            b'["calls",{"time":1.5,"user":"u","portal":"p","server":"s","tool":"7","status":"ok","duration_ms":1.0,'
-            b'"request_bytes":1,"response_bytes":1,"run":null,"code":null}]\n'
-        )
-        (tmp_path / "portico.db-records-dead-0").write_bytes(row + row[:40])
+        (tmp_path / "portico.db-records-dead-0").write_bytes(row(7) + row(8)[:40])
         async with Store(location, retention=RETENTION) as other:
             found = await stored(other.records)
             in_use = len(list(tmp_path.glob("*-records-*")))
