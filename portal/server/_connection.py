@@ -13,7 +13,6 @@ from portal._errors import ClientCannot
 from portal.server._announcements import Listener
 from portal.server._answers import answer
 from portal.server._listening import Wishes
-from portal.server._modern_headers import UNSUPPORTED_VERSION
 from portal.server._request import ClientRequest
 from portal.server._sessions import LOG_LEVEL, new_session_id
 from portal.server._transport_conversation import TransportConversation
@@ -27,6 +26,7 @@ from portal.wire import (
     LISTEN,
     LOG_LEVEL_KEY,
     MODERN_VERSION,
+    UNSUPPORTED_VERSION,
     VERSION_KEY,
     Outgoing,
     RpcError,

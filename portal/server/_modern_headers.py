@@ -15,6 +15,7 @@ from portal.wire import (
     INVALID_PARAMS,
     MODERN_VERSION,
     NAMED_BY,
+    UNSUPPORTED_VERSION,
     VERSION_KEY,
     decode_header,
     param_mismatch,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 HEADER_MISMATCH: Final = -32020
 MISSING_CAPABILITY: Final = -32021
-UNSUPPORTED_VERSION: Final = -32022
 
 VERSION_HEADER: Final = b"mcp-protocol-version"
 METHOD_HEADER: Final = b"mcp-method"

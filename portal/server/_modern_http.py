@@ -17,7 +17,6 @@ from portal.server._listening import Wishes, listen_over_http
 from portal.server._modern_headers import (
     HEADER_MISMATCH,
     MISSING_CAPABILITY,
-    UNSUPPORTED_VERSION,
     check_params,
     check_version,
     checked_meta,
@@ -34,6 +33,7 @@ from portal.wire import (
     METHOD_NOT_FOUND,
     MODERN_VERSION,
     PARSE_ERROR,
+    UNSUPPORTED_VERSION,
     RpcError,
     encode,
     mirrored_params,
