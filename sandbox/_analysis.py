@@ -171,7 +171,10 @@ class Analyst:
             for kind, number, payload in self._frames.feed(data):
                 if kind != Kind.ANALYSIS or number != self._requests:
                     raise FrameError(f"unexpected kind {kind} for request {number}")
-                answer: JsonObject = json.loads(payload)
+                try:
+                    answer: JsonObject = json.loads(payload)
+                except (ValueError, RecursionError) as error:
+                    raise FrameError("an analysis is not JSON") from error
                 return answer
 
 

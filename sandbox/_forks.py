@@ -84,6 +84,7 @@ class _Template:
         self._socket = connection
         self._buffer = b""
         self._children: dict[int, anyio.Event] = {}  # set when one has been reaped
+        self._unknown: set[int] = set()  # children that have been reaped before they were adopted
         asyncio.get_running_loop().add_reader(connection, self._take_what_came)
 
     @property
@@ -99,8 +100,11 @@ class _Template:
             raise WorkerLost(f"the template of workers could not be asked for one: {error}") from error
 
     def adopt(self, pid: int) -> _Fork:
-        """Return a child that has said its number; it is still there, or its end has not been read yet."""
-        self._children[pid] = anyio.Event()
+        """Return a child that has said its number; it may have ended since."""
+        self._children[pid] = gone = anyio.Event()
+        if self.is_lost or pid in self._unknown:
+            self._unknown.discard(pid)
+            gone.set()
         return _Fork(self, pid)
 
     def kill(self, pid: int) -> None:
@@ -136,6 +140,8 @@ class _Template:
             gone = self._children.pop(pid, None)
             if gone is not None:
                 gone.set()
+            else:
+                self._unknown.add(pid)
         self._buffer = self._buffer[whole:]
 
     def _lose(self) -> None:

@@ -18,7 +18,8 @@ Between a portal and its analyst, each request is answered by the reply of its n
 * ``ANALYSE``   the namespace's name, and a program
 * ``ANALYSIS``  a JSON object: what is certain of that program
 
-A turn that a timer began answers no frame, so ``TURN`` and ``FAILED`` say whether they answer one.
+A turn that a timer began answers no frame, so ``TURN`` and ``FAILED`` say whether they answer one. Where it was short
+and has nothing to hand over, it is not told of at all.
 """
 
 from __future__ import annotations

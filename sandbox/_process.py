@@ -238,14 +238,16 @@ class WorkerProcess:
         except OSError:
             size = 0
         self._was_heard = True
+        is_good = False
         try:
             for kind, run, payload in self._frames.feed(self._bytes[:size]):
                 self._take(kind, run, payload)
+            is_good = size > 0
         except FrameError as error:
             _log.error("worker %d broke the protocol: %s", self.pid, error)
-            size = 0
-        if not size:
-            self._ended.set()
+        finally:
+            if not is_good:  # also after an error of ours: the frames behind it are lost, so all its runs have to end
+                self._ended.set()
 
     def _take(self, kind: int, run: int, payload: bytes) -> None:
         if kind == Kind.TICK:

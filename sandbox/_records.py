@@ -35,6 +35,7 @@ _MAX_HEAD_BYTES = 64 * 2**10  # a method's name and a position; anything longer 
 _VALUE, _AFTER_VALUE = b'{"value":', b',"unhandled":['
 _NOTHING_ELSE = b',"unhandled":[],"unawaited_calls":[],"unawaited":0,"dropped_timers":0}'
 _MAX_SOURCE_LINE = 500  # characters; the whole program may be one line
+_MAX_POSITION = 2**31 - 1
 _MAX_LISTED = 100  # of unhandled rejections, unawaited calls and stack frames
 
 # By the limit's name: the error, and what to say where the engine's own words ("out of memory") do not say what to do.
@@ -170,7 +171,8 @@ def _number(record: JsonObject, name: str) -> float | None:
 
 def _position(record: JsonObject, name: str) -> int | None:
     value = record.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+    is_position = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MAX_POSITION
+    return value if isinstance(value, int) and is_position else None
 
 
 def _count(record: JsonObject, name: str) -> int:

@@ -16,7 +16,7 @@ from sandbox import _frames as frames
 from sandbox._calls import HostCall, HostCallHandler, Rejection
 from sandbox._capabilities import encode_setup
 from sandbox._causes import error_of
-from sandbox._errors import GuestError, HostError, ProtocolError, WorkerLost
+from sandbox._errors import GuestError, HostError, MemoryLimitExceeded, ProtocolError, WorkerLost
 from sandbox._limits import MAX_TEXT_BYTES
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Run:
         self._worker = worker
         self._id = run_id
         self._waiting: deque[HostCall] = deque()
-        self._open_calls: set[int] = set()
+        self._open_calls: dict[int, int] = {}  # the bytes of their arguments
         self._serving = 0
         self._settlements: list[bytes] = []
         self._owes_answer = False
@@ -88,7 +88,7 @@ class Run:
             return
         try:
             self._add_calls(self._transcript.take(report))
-        except ProtocolError as error:
+        except (ProtocolError, MemoryLimitExceeded) as error:
             self._end(error, is_over=False)
             return
         self._has_timer = report.has_timer
@@ -178,7 +178,8 @@ class Run:
     @property
     def _waits_for_one_call(self) -> bool:
         """Whether the program can do nothing before the one call that it has made is answered."""
-        return not self._is_ended and len(self._waiting) == len(self._open_calls) == 1 and not self._has_timer
+        is_still = not (self._is_ended or self._owes_answer or self._has_timer)
+        return is_still and len(self._waiting) == len(self._open_calls) == 1
 
     async def _serve_one_by_one(self) -> None:
         """Answer calls as long as the program makes one at a time: a task group would take 12 us of a short run."""
@@ -209,15 +210,19 @@ class Run:
         for call in calls:
             if call.id in self._open_calls:
                 raise ProtocolError("an isolate used the id of a host call that is still open")
-            self._open_calls.add(call.id)
+            self._open_calls[call.id] = len(call.args)
         self._waiting.extend(calls)
+        most = self._program.limits.memory_bytes
+        if len(self._open_calls) > 1 and (used := sum(self._open_calls.values())) > most:
+            text = f"the arguments of calls without an answer yet have more than {most} bytes; await some of them first"
+            raise MemoryLimitExceeded(text, limit="memory_bytes", max=most, used=used)
 
     async def _serve_calls(self) -> None:
         """Answer waiting calls, one after the other, until none is left."""
         while self._waiting:
             call = self._waiting.popleft()
             settlement = await self._answer(call)
-            self._open_calls.discard(call.id)
+            del self._open_calls[call.id]
             self._settlements.append(settlement)
             self._settle()
         self._serving -= 1

@@ -55,7 +55,7 @@ class Transcript:
             elif tag == Tag.CALL:
                 calls.append(self._add_call(record))
             elif tag == Tag.END:
-                self.end = EndRecord(record, source=self._source)
+                self._take_end(EndRecord(record, source=self._source))
             else:
                 raise ProtocolError("a worker sent a record of an unknown kind")
         self._on_report(report, len(calls))
@@ -81,8 +81,13 @@ class Transcript:
             ),
         )
 
+    def _take_end(self, end: EndRecord) -> None:
+        if len(end.value or b"") > self._limits.result_bytes:
+            raise ProtocolError("an isolate sent a result past its limit")
+        self.end = end
+
     def _add_log(self, record: bytes) -> None:
-        self._log_bytes += max(0, len(record) - _LOG_OVERHEAD_BYTES)
+        self._log_bytes += max(1, len(record) - _LOG_OVERHEAD_BYTES)  # as in the guest, an empty line counts
         if self._log_bytes > self._limits.log_bytes * _ESCAPED:
             raise ProtocolError("an isolate sent more console output than its limit")
         self._logs.append(read_log(record))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LOST_CONTROL = 70  # exit status; EX_SOFTWARE of sysexits.h
 _LOOK_EVERY_S = 0.010  # the most by which a limit is overrun before the flag is set
 _AWAKE_S = 1.0  # how long it goes on looking while there is no turn: to be woken costs more than a look
-_TICK_EVERY_S = 0.050  # a turn that lasts this long is one to keep new runs away from
+TICK_EVERY_S = 0.050  # a turn that lasts this long is one to keep new runs away from
 _EPOCH_AFTER_S = 0.100  # the flag was seen within 15 ms in every loop that polls it
 # Processor time, because on a busy machine the turn may not have had any to see the epoch in; together with the flag's
 # time it leaves the portal time to answer within a second of the limit. The other is for a turn that takes none at all.
@@ -131,10 +131,10 @@ class Watchdog:
     def _look_at(self, turn: _Watched) -> None:
         cpu_ns = time.clock_gettime_ns(self._cpu_clock) - turn.cpu_start_ns
         left_s = min((turn.cpu_limit_ns - cpu_ns) / 1e9, turn.ends_at - time.monotonic())
-        with self._turns:
-            if turn is self._turn:
-                self._act_on(turn, left_s=left_s, cpu_us=cpu_ns // 1_000)
         try:
+            with self._turns:
+                if turn is self._turn:
+                    self._act_on(turn, left_s=left_s, cpu_us=cpu_ns // 1_000)
             self._link.read_beside_a_turn(min(_LOOK_EVERY_S, left_s) if left_s > 0 else _LOOK_EVERY_S)
         except (EOFError, OSError):
             os._exit(0)
@@ -147,7 +147,7 @@ class Watchdog:
             turn.cause = Cause.CPU if left_s <= 0 else Cause.STOPPED
             turn.interrupted_at, turn.interrupted_cpu_us = now, cpu_us
             turn.isolate.interrupt()
-        if now - turn.ticked_at >= _TICK_EVERY_S:
+        if now - turn.ticked_at >= TICK_EVERY_S:
             turn.ticked_at = now
             self._link.send_if_free(encode_tick(turn.run, cpu_us=cpu_us))
 

@@ -30,7 +30,7 @@ from sandbox._limits import DEFAULT_MEMORY_BYTES, Limits
 from sandbox._link import Link
 from sandbox._seal import seal_after_threads, seal_before_threads
 from sandbox._spare import Pages, ReadyIsolate, Spare
-from sandbox._watchdog import Watchdog
+from sandbox._watchdog import TICK_EVERY_S, Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,7 +100,7 @@ def rehearse(module: GuestModule) -> Pages:
 class _Run:
     """One run in this worker."""
 
-    __slots__ = ("calls_out", "clock_ahead_us", "cpu_limit_us", "cpu_us", "id", "isolate", "wake_at_us")
+    __slots__ = ("calls_out", "clock_ahead_us", "cpu_limit_us", "cpu_us", "id", "isolate", "told_bytes", "wake_at_us")
 
     def __init__(self, run: int, isolate: Isolate, *, cpu_limit_us: int, clock_us: int) -> None:
         self.id = run
@@ -108,6 +108,7 @@ class _Run:
         self.cpu_limit_us = cpu_limit_us
         self.cpu_us = 0
         self.calls_out = 0
+        self.told_bytes = 0  # by how much its memory has grown, as the portal knows it
         self.clock_ahead_us = clock_us - _monotonic_us()
         self.wake_at_us: int | None = None  # on this worker's monotonic clock
 
@@ -146,7 +147,7 @@ class Worker:
     def _make_spare(self) -> None:
         try:
             self._spare.make()
-        except (WasmtimeError, IsolateTrap, ProtocolError):  # no memory for it now, say: the run that needs one tells
+        except (WasmtimeError, MemoryError, IsolateTrap, ProtocolError):  # no memory, say: the run that needs one tells
             self._spare.forget()
 
     def _handle(self, kind: int, run_id: int, payload: bytes) -> None:
@@ -203,7 +204,7 @@ class Worker:
         if run.id in self._link.stopped:
             self._end_without_record(run, Cause.STOPPED, is_answer=is_answer)
             return
-        began_ns = time.thread_time_ns()
+        began_ns, began = time.thread_time_ns(), time.monotonic()
         self._watchdog.enter(run.id, run.isolate, cpu_used_us=run.cpu_us, cpu_limit_us=run.cpu_limit_us)
         cause: Cause | None = None
         logs: tuple[bytes, ...] = ()
@@ -219,7 +220,7 @@ class Worker:
         interrupted = self._watchdog.leave()
         run.cpu_us += (time.thread_time_ns() - began_ns) // 1_000
         if turn is not None and (turn.end is not None or interrupted is None):
-            self._report(run, turn, is_answer=is_answer)
+            self._report(run, turn, is_answer=is_answer, is_long=time.monotonic() - began >= TICK_EVERY_S)
             return
         if turn is not None:  # interrupted as it came to its end: the flag would stop its next turn
             logs = turn.logs
@@ -227,7 +228,11 @@ class Worker:
             self._send_turn(run, [(Tag.LOG, record) for record in logs], is_answer=False)
         self._end_without_record(run, interrupted or cause or Cause.TRAP, is_answer=is_answer)
 
-    def _report(self, run: _Run, turn: Turn, *, is_answer: bool) -> None:
+    def _report(self, run: _Run, turn: Turn, *, is_answer: bool, is_long: bool) -> None:
+        """Hand over a turn. One that a timer began and that hands over nothing goes unsaid, as there may be many.
+
+        Unless the portal may have heard of it by a tick, or has to know what it holds.
+        """
         run.calls_out += len(turn.calls)
         run.wake_at_us = None if turn.wake_at_us is None else turn.wake_at_us - run.clock_ahead_us
         records = [(Tag.LOG, record) for record in turn.logs] + [(Tag.CALL, record) for record in turn.calls]
@@ -236,7 +241,8 @@ class Worker:
             self._discard(run.id)
             return
         is_stuck = not run.calls_out and run.wake_at_us is None
-        if records or (is_answer and not is_stuck):
+        is_news = is_long or run.isolate.grown_bytes != run.told_bytes
+        if records or is_news or (is_answer and not is_stuck):
             self._send_turn(run, records, is_answer=is_answer and not is_stuck)
         if is_stuck:
             self._end_without_record(run, Cause.UNSETTLED, is_answer=is_answer)
@@ -244,12 +250,13 @@ class Worker:
             heapq.heappush(self._timers, (run.wake_at_us, run.id))
 
     def _send_turn(self, run: _Run, records: list[tuple[Tag, bytes]], *, is_answer: bool) -> None:
+        run.told_bytes = run.isolate.grown_bytes
         for frame in frames.encode_turn(
             run.id,
             records,
             cpu_us=run.cpu_us,
             memory_bytes=run.isolate.memory_used,
-            grown_bytes=run.isolate.grown_bytes,
+            grown_bytes=run.told_bytes,
             has_timer=run.wake_at_us is not None,
             is_answer=is_answer,
         ):

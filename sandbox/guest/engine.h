@@ -4,7 +4,7 @@
    running a line of guest code: a program may replace `Error.prepareStackTrace`,
    `Promise.prototype.then` or `JSON` and these answers stay the same. They live in
    one translation unit with quickjs.c (engine.c), because the structures are
-   private to it. (build.py makes four changes to quickjs.c, and says why.)
+   private to it. (build.py changes quickjs.c in a few places, and says why.)
 
    Ownership: as in quickjs.h. A `JSValue` returned is the caller's to free, a
    `JSValueConst` taken is borrowed; a view borrows from the value it was made of. */

@@ -255,7 +255,8 @@ bool program_advance(JSContext *ctx)
             continue;
         if (phase >= FULFILLED && control.calls_outstanding == 0 && try_end(ctx))
             return true;
-        if (!timers_run_one(ctx))
+        /* Writing the result may have queued jobs: toJSON and getters are the program's. */
+        if (!timers_run_one(ctx) && !JS_IsJobPending(JS_GetRuntime(ctx)))
             break;
     }
     return false;

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
+from sandbox import MemoryLimitExceeded
 from tests.sandbox._programs import value_of
 
 if TYPE_CHECKING:
@@ -31,6 +32,38 @@ async def test_a_call_that_a_timer_makes_is_answered_beside_one_that_is_not_yet(
     )
 
     assert value_of(await execute(source, on_call=on_call)) == ["second", "first"]
+
+
+async def test_calls_of_one_turn_that_comes_in_several_frames_are_answered_beside_each_other(execute: Execute) -> None:
+    all_came = anyio.Event()
+    came: list[str] = []
+
+    async def on_call(call: HostCall) -> bytes:
+        came.append(call.method)
+        if len(came) == 3:
+            all_came.set()
+        await all_came.wait()
+        return b"1"
+
+    source = "const text = 'x'.repeat(900_000); await Promise.all(['a', 'b', 'c'].map((name) => host[name](text)))"
+
+    assert value_of(await execute(source, on_call=on_call)) == [1, 1, 1]
+
+
+async def test_a_program_whose_calls_wait_with_more_than_its_memory_is_stopped(execute: Execute) -> None:
+    async def on_call(_: HostCall) -> bytes:
+        await anyio.sleep_forever()
+        return b"null"
+
+    source = """
+        const text = 'x'.repeat(4_000_000);
+        for (let i = 0; i < 50; i++) { host.wait(text); await new Promise((go) => setTimeout(go, 1)); }
+    """
+    outcome = await execute(source, on_call=on_call)
+
+    assert isinstance(outcome.error, MemoryLimitExceeded)
+    assert "without an answer" in outcome.error.message
+    assert outcome.usage.calls < 20
 
 
 @pytest.mark.parametrize(
