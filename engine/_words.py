@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _RUN = re.compile(r"[^\W_]+")
+_RUN_CHARS = 100
 _PART = re.compile(r"[A-Z]{2,}s(?![a-z])|[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+|[^\W\d_a-zA-Z]+")
 """``listDNSRecords`` -> list DNS Records; ``IDs`` and ``ipv4`` stay whole."""
 _UNSPACED = re.compile("[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{2,}")
@@ -86,19 +87,24 @@ _INFLECTIONS = frozenset(("s", "es", "ed", "ing", "e"))
 
 def parts(text: str) -> Iterator[str]:
     """Split ``text`` at separators, case and digits into lower-case words."""
-    for run in _RUN.findall(_fold(text)):
+    for run in _runs(text):
         yield from _split(run)
 
 
 def words(text: str) -> Iterator[str]:
     """Give the ``parts`` of ``text``, and a word of two parts whole as well: some write GitHub, some github."""
-    for run in _RUN.findall(_fold(text)):
+    for run in _runs(text):
         yield from _words_of(run)
 
 
 def stems(text: str) -> list[str]:
     """Return the stems of the ``words`` of ``text`` that are no stop words."""
-    return [word for run in _RUN.findall(_fold(text)) for word in _stems_of(run)]
+    return [word for run in _runs(text) for word in _stems_of(run)]
+
+
+def _runs(text: str) -> Iterator[str]:
+    """Yield the runs of letters and digits in ``text``, cut: one may be any text at all, and caches keep it."""
+    return (run[:_RUN_CHARS] for run in _RUN.findall(_fold(text)))
 
 
 @lru_cache(maxsize=1 << 15)
@@ -126,8 +132,8 @@ def stem(word: str) -> str:
 
 @lru_cache(maxsize=1 << 15)
 def _split(run: str) -> tuple[str, ...]:
-    """Split one run of letters and digits; bounded in length, because a run may be any text at all."""
-    found = _PART.findall(run[:100])
+    """Split one run of letters and digits."""
+    found = _PART.findall(run)
     return tuple(piece for word in found for piece in (_pairs(word) if _UNSPACED.fullmatch(word) else (word.lower(),)))
 
 

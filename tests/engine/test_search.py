@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import time
+import tracemalloc
 
 import pytest
 
@@ -175,6 +177,18 @@ def test_a_pattern_that_ruins_backtracking_engines_is_answered() -> None:
 @pytest.mark.parametrize("query", ["a" * 1_000_000, "issue " * 200_000, "/" * 1000, "\x00\ud800issue", "(" * 5000])
 def test_a_query_of_any_size_or_characters_is_answered(hub: Catalog, query: str) -> None:
     assert len(names(hub, query)) <= 8
+
+
+def test_words_of_a_million_letters_take_no_room_once_their_catalog_is_gone() -> None:
+    tracemalloc.start()
+
+    for letter in "abcd":
+        names(catalog(tool("long", **{letter * 1_000_000: {}})), "long")
+    gc.collect()
+    held_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert held_bytes < 1_000_000
 
 
 def test_other_scripts_and_accents_are_searched() -> None:
