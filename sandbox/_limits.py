@@ -30,7 +30,8 @@ class Limits:
     """What one run may use. Raises ``ValueError`` that names the field when a value makes no sense.
 
     ``wall_s`` counts waits for host calls, but no time during which the run's clock is paused.
-    ``call_bytes`` bounds the arguments of one host call, and ``call_depth`` their nesting.
+    ``call_bytes`` bounds the arguments of one host call, and ``call_depth`` their nesting. Those of calls without an
+    answer yet may have ``memory_bytes`` together: they wait outside the isolate.
     """
 
     cpu_s: float = DEFAULT_CPU_S
