@@ -24,9 +24,11 @@ class KeptOffers:
         self._catalogs = catalogs
 
     async def load(self, servers: Iterable[ServerConfig]) -> dict[str, JsonObject]:
-        """Return what was kept, by server id. Raises ``StoreError``."""
+        """Return what was kept, by server id, and forget servers that were removed. Raises ``StoreError``."""
         kept = await self._catalogs.load()
-        return {server.id: kept[key] for server in servers if (key := (server.id, _source(server))) in kept}
+        configured = tuple(servers)
+        await self._catalogs.forget_removed(server.id for server in configured)
+        return {server.id: kept[key] for server in configured if (key := (server.id, _source(server))) in kept}
 
     async def keep(self, server: ServerConfig, offers: JsonObject) -> None:
         """Keep what a server listed; a failure is logged."""

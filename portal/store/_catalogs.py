@@ -12,9 +12,10 @@ from sqlalchemy import delete, select
 
 from portal._errors import StoreError
 from portal.store._schema import CATALOGS, OFFERS
+from portal.store._text import LONG_CHARS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from portal._redaction import Redactor
     from portal.store._database import Database
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("portico.store")
 
-LONG_CHARS: Final = 2**18
-"""From so many characters on, a text is cleaned and hashed in a thread: each MiB takes some 10 ms."""
+REMOVED_S: Final = 30 * 86_400.0
+"""How long what a server listed stays when it is configured no more: it may come back, or be another portal's."""
 
 
 class Catalogs:
@@ -71,6 +72,15 @@ class Catalogs:
             logger.warning("%s: what it lists could not be kept: %s", server_id, error)
         else:
             self._saved[server_id] = (source, digest)
+
+    async def forget_removed(self, server_ids: Iterable[str]) -> None:
+        """Delete what servers listed long ago that are not among these. Raises ``StoreError``."""
+        removed = self._saved.keys() - set(server_ids)
+        if not removed:
+            return
+        is_long_ago = CATALOGS.c.synced_at < self._clock() - REMOVED_S
+        async with self._database.writing() as connection:
+            await connection.execute(delete(CATALOGS).where(CATALOGS.c.server_id.in_(removed), is_long_ago))
 
     async def forget_unused(self) -> None:
         """Delete the offers that no server has any more. Raises ``StoreError``."""

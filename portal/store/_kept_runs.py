@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+import anyio.to_thread
 from sqlalchemy import and_, delete, insert, or_, select
 
 from engine import KeptCall, KeptRun
 from portal._errors import StoreError
 from portal.store._schema import KEPT_CALLS, KEPT_RUNS
+from portal.store._text import LONG_CHARS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +47,11 @@ class KeptRuns:
     async def keep(self, owner: str, run_id: str, run: KeptRun) -> bool:
         """Keep ``run``; the owner's oldest go when it needs their room."""
         size = run.size_bytes + ROW_BYTES * (1 + len(run.calls))
-        if size > self._quota_bytes or any(self._clean(call.arguments) != call.arguments for call in run.calls):
+        if size > self._quota_bytes:
+            return False
+        is_long = run.size_bytes > LONG_CHARS
+        cleaned = await anyio.to_thread.run_sync(self._cleaned, run) if is_long else self._cleaned(run)
+        if cleaned is None:
             return False
         now = self._clock()
         row = {
@@ -54,8 +60,8 @@ class KeptRuns:
             "kept_at": now,
             "expires_at": now + self._keep_s,
             "size_bytes": size,
-            "value": self._clean(run.value) if run.value is not None else None,
-            "failure": self._clean(run.failure.encode("utf-8", "surrogatepass")) if run.failure is not None else None,
+            "value": cleaned.value,
+            "failure": cleaned.failure.encode("utf-8", "surrogatepass") if cleaned.failure is not None else None,
         }
         calls = [
             {
@@ -64,9 +70,9 @@ class KeptRuns:
                 "number": number,
                 "identifier": call.identifier,
                 "arguments": call.arguments,
-                "result": self._clean(call.result),
+                "result": call.result,
             }
-            for number, call in enumerate(run.calls)
+            for number, call in enumerate(cleaned.calls)
         ]
         try:
             async with self._database.writing() as connection:
@@ -120,6 +126,19 @@ class KeptRuns:
         """Delete what has expired. Raises ``StoreError``."""
         async with self._database.writing() as connection:
             await connection.execute(delete(KEPT_RUNS).where(KEPT_RUNS.c.expires_at <= self._clock()))
+
+    def _cleaned(self, run: KeptRun) -> KeptRun | None:
+        """Return a run as it may be kept; None when a secret is among the arguments of its calls."""
+        if any(self._clean(call.arguments) != call.arguments for call in run.calls):
+            return None
+        return KeptRun(
+            value=self._clean(run.value) if run.value is not None else None,
+            failure=self._redactor.clean(run.failure) if run.failure is not None else None,
+            calls=tuple(
+                KeptCall(identifier=call.identifier, arguments=call.arguments, result=self._clean(call.result))
+                for call in run.calls
+            ),
+        )
 
     def _clean(self, content: bytes) -> bytes:
         if not self._redactor:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 import orjson
-from sqlalchemy import and_, select
+from sqlalchemy import and_, delete, select
 
 from engine import LearnedKey
 from portal._errors import StoreError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("portico.store")
 
 MAX_SHAPES: Final = 10_000
-"""Held in memory, as in the engine; of more, those learned last count."""
+"""Held in memory, as in the engine, and in the store; of more, those learned last count."""
 GATHER_S: Final = 2.0
 """Time to gather changes in: a new tool's shape widens with each of its first results."""
 
@@ -63,6 +63,13 @@ class StoredTypes:
         for scope, server_id, tool, schema_hash, shape in reversed(rows):
             key = LearnedKey(scope, server_id, tool.decode("utf-8", "surrogatepass"), schema_hash)
             self._shapes.setdefault(key, shape)
+
+    async def forget_oldest(self) -> None:
+        """Delete what is never read again, being more than ``MAX_SHAPES``. Raises ``StoreError``."""
+        learned_at = LEARNED_TYPES.c.learned_at
+        last_read = select(learned_at).order_by(learned_at.desc()).offset(MAX_SHAPES - 1).limit(1)
+        async with self._database.writing() as connection:
+            await connection.execute(delete(LEARNED_TYPES).where(learned_at < last_read.scalar_subquery()))
 
     async def run(self) -> None:
         """Store what was put, again and again."""

@@ -101,6 +101,7 @@ class Store:
         await self.runs.forget_expired()
         await self.records.forget(self._clock() - self._retention.logs_days * _DAY_S)
         await self.catalogs.forget_unused()
+        await self.learned.forget_oldest()
 
     async def _check(self) -> None:
         if self._may_change:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from sqlalchemy import func, select
 
 from portal import Secret
+from portal.store._catalogs import REMOVED_S
 from portal.store._database import Database
 from portal.store._schema import OFFERS
 
 if TYPE_CHECKING:
     from portal._store_url import StoreUrl
-    from tests.portal.store.conftest import StoreAt
+    from tests.portal.store.conftest import Clock, StoreAt
     from typegen import JsonObject
 
 OFFERED: JsonObject = {
@@ -59,6 +61,21 @@ async def test_equal_offers_are_kept_once_and_unused_ones_go(location: StoreUrl,
 
         assert await offers_kept(location) == 1
         assert await store.catalogs.load() == {("one", "here"): LESS, ("two", "here"): LESS}
+
+
+@pytest.mark.parametrize(("age_s", "is_kept"), [(0.0, True), (REMOVED_S, True), (REMOVED_S + 1, False)])
+async def test_what_a_server_listed_goes_a_while_after_the_server(
+    location: StoreUrl, store_at: StoreAt, clock: Clock, age_s: float, *, is_kept: bool
+) -> None:
+    async with store_at() as store:
+        await store.catalogs.save("tickets", "here", LESS)
+        await store.catalogs.save("gone", "there", OFFERED)
+        clock.now += age_s
+        await store.catalogs.forget_removed(["tickets"])
+        await store.sweep()
+
+        assert set(await store.catalogs.load()) == {("tickets", "here")} | ({("gone", "there")} if is_kept else set())
+        assert await offers_kept(location) == 1 + is_kept
 
 
 async def test_a_secret_that_a_server_repeats_is_cut_out(store_at: StoreAt) -> None:

@@ -9,6 +9,7 @@ import pytest
 from engine import KeptCall, KeptRun
 from portal import Secret
 from portal.store import _database as database
+from portal.store._text import LONG_CHARS
 
 if TYPE_CHECKING:
     from portal._store_url import StoreUrl
@@ -87,15 +88,16 @@ async def test_a_run_larger_than_the_quota_is_not_kept(size: int, is_kept: bool,
         assert await store.runs.keep("default/ann", "rone", KeptRun(value=b"x" * size)) is is_kept
 
 
-async def test_a_configured_secret_is_cut_out_of_what_is_kept(store_at: StoreAt) -> None:
-    leaky = KeptCall(identifier="a_b", arguments=b"{}", result=b'{"sent":"Bearer to\\"ken-1"}')
-    async with store_at(secrets=[Secret('to"ken-1')]) as store:
+@pytest.mark.parametrize("filler", [b"", b"x" * LONG_CHARS], ids=["short", "long"])
+async def test_a_configured_secret_is_cut_out_of_what_is_kept(store_at: StoreAt, filler: bytes) -> None:
+    leaky = KeptCall(identifier="a_b", arguments=b"{}", result=b'{"sent":"Bearer to\\"ken-1%b"}' % filler)
+    async with store_at(secrets=[Secret('to"ken-1')], quota_bytes=2 * LONG_CHARS) as store:
         await store.runs.keep("default/ann", "rone", KeptRun(failure='it said to"ken-1', calls=(leaky,)))
 
         kept = await store.runs.find("default/ann", "rone")
 
     assert kept is not None
-    assert (kept.failure, kept.calls[0].result) == ("it said ***", b'{"sent":"Bearer ***"}')
+    assert (kept.failure, kept.calls[0].result) == ("it said ***", b'{"sent":"Bearer ***%b"}' % filler)
 
 
 async def test_a_run_with_a_secret_among_its_arguments_is_not_kept_for_resume(store_at: StoreAt) -> None:

@@ -8,7 +8,9 @@ from engine import LearnedKey
 from typegen import learn
 
 if TYPE_CHECKING:
-    from tests.portal.store.conftest import StoreAt
+    import pytest
+
+    from tests.portal.store.conftest import Clock, StoreAt
 
 SHARED = LearnedKey("", "tickets", "get\0\ud800", "1")
 ONE = learn(None, {"number": 1})
@@ -38,3 +40,20 @@ async def test_a_replica_widens_what_another_has_learned(store_at: StoreAt) -> N
 
     async with store_at() as later:
         assert later.learned.get(SHARED) == ONE.joined(OTHER)
+
+
+async def test_of_too_many_types_those_learned_first_go(
+    store_at: StoreAt, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [SHARED._replace(tool=f"t{number}") for number in range(4)]
+    async with store_at() as store:
+        for key in keys:
+            clock.now += 1
+            store.learned.put(key, ONE)
+            await store.learned.save()
+        monkeypatch.setattr("portal.store._learned.MAX_SHAPES", 3)
+        await store.sweep()
+        monkeypatch.undo()
+
+    async with store_at() as store:
+        assert [store.learned.get(key) for key in keys] == [None, ONE, ONE, ONE]
