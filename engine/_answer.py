@@ -59,11 +59,13 @@ def write_answer(
     """Write the answer of a finished run.
 
     The value comes first: a returned string as it is, found tools as TypeScript, anything else as compact JSON. Then
-    the console under ``--- logs``, then notes in brackets. With no value the console is the answer.
+    the console under ``--- logs``, then notes in brackets. With no value the console is the answer. Text that the
+    program emitted stands above it all, in the room that the rest leaves.
     """
     collector = BlockCollector()
     collector.blocks.extend(block for block in emitted if block["type"] != "text")
-    parts = [str(block["text"]) for block in emitted if block["type"] == "text"]
+    emitted_text = "\n".join(str(block["text"]) for block in emitted if block["type"] == "text")
+    parts: list[str] = []
     notes = [*notes, *_notes(outcome)]
     is_cut = False
     logs = _log_text(outcome.logs, limits.log_chars)
@@ -71,7 +73,7 @@ def write_answer(
         parts.append(failure_text(outcome.error, source=source, catalog=catalog, returned=returned))
         parts.extend(calls_text(calls))
     elif outcome.value is not None:
-        room = max(limits.answer_chars - len(logs), limits.answer_chars // 2)
+        room = max(limits.answer_chars - len(logs) - len(emitted_text), limits.answer_chars // 2)
         text, left_out = _value_text(outcome.value, collector, room)
         parts.append(text)
         if left_out:
@@ -85,6 +87,10 @@ def write_answer(
         notes.insert(0, "no result: the program returned undefined; return a value, or print one with console.log")
     if logs:
         parts.append(f"--- logs\n{logs}")
+    if emitted_text:
+        cut = cut_text(emitted_text, max(0, limits.answer_chars - sum(map(len, parts))))
+        parts.insert(0, str(cut.value))
+        notes.extend(f"cut: {left_out} of the text that was emitted" for left_out in cut.left_out)
     parts.extend(f"[{note}]" for note in notes)
     return AnswerText(text="\n".join(parts), media=tuple(collector.blocks), is_cut=is_cut)
 

@@ -31,13 +31,16 @@ SEARCH_LIMIT = 8
 SEARCH_LIMIT_MAX = 50
 _QUERIES_MAX = 20
 _NAMES_MAX = 50
+_EMPTY_SEARCHES_TOLD = 3
+_QUERY_CHARS_TOLD = 80
 
 
 class HostCalls:
     """Answers the host calls of one run over one catalog.
 
     ``clock`` is that of the run on its way, and ``has_shortened_types`` whether a declaration that it got left
-    something out. The catalog alone decides what exists: a name outside it is unknown, whatever the guest believes.
+    something out. What the program emits is kept until the run ends, up to ``max_emitted_bytes`` of it as JSON. The
+    catalog alone decides what exists: a name outside it is unknown, whatever the guest believes.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class HostCalls:
         journal: Journal,
         learned: LearnedView,
         find_result: Callable[[str], Awaitable[bytes]],
+        max_emitted_bytes: int,
     ) -> None:
         self._catalog = catalog
         self._invoker = invoker
@@ -58,6 +62,8 @@ class HostCalls:
         self._learned = learned
         self._unwrapped: set[str] = set()
         self._find_result = find_result
+        self._max_emitted_bytes = max_emitted_bytes
+        self._emitted_bytes = 0
         methods = (self._raw, self._search, self._describe, self._servers, self._emit, self._result)
         self._builtins: Mapping[str, Callable[[list[JsonValue]], Awaitable[bytes]]] = dict(
             zip(BUILTINS, methods, strict=True)
@@ -161,10 +167,10 @@ class HostCalls:
             raise CallError(f"search: no server {server!r}. Servers: {known_ids}", name="TypeError")
         wanted = [str(query) for query in queries[:_QUERIES_MAX]]
         found = self._catalog.search(wanted, server=server, limit=limit)
-        if not found:
+        if not found and len(self.empty_searches) < _EMPTY_SEARCHES_TOLD:
             near = self._catalog.nearest(wanted[0])
             alike = f"; names that look alike: {', '.join(near)}" if near else ""
-            self.empty_searches.append(f"no tool matches {', '.join(map(json.dumps, wanted))}{alike}")
+            self.empty_searches.append(f"no tool matches {', '.join(map(_told, wanted))}{alike}")
         return orjson.dumps(
             [
                 {
@@ -213,6 +219,11 @@ class HostCalls:
                 'emit({type: "image", data, mimeType})',
                 "takes {type: image | audio | file, data (base64), mimeType}, a resource, or {type: text, text}",
             )
+        emitted_bytes = self._emitted_bytes + len(orjson.dumps(content))
+        if emitted_bytes > self._max_emitted_bytes:
+            message = f"emit: one run may emit {self._max_emitted_bytes} bytes in all; emit what the answer needs"
+            raise CallError(message, name="RangeError")
+        self._emitted_bytes = emitted_bytes
         self.emitted.append(content)
         return b"null"
 
@@ -285,6 +296,11 @@ def _search_options(options: JsonValue) -> tuple[str | None, int]:
     if not (server is None or isinstance(server, str)) or not isinstance(limit, int) or limit < 1:
         raise _misuse('search("…", {server, limit})', "takes server as text and limit as a number of at least 1")
     return server, min(limit, SEARCH_LIMIT_MAX)
+
+
+def _told(query: str) -> str:
+    """Quote a query for the answer."""
+    return json.dumps(query[:_QUERY_CHARS_TOLD]) + ("…" if len(query) > _QUERY_CHARS_TOLD else "")
 
 
 def _misuse(form: str, what: str) -> CallError:

@@ -76,6 +76,7 @@ class Run:
             journal=journal,
             learned=learned,
             find_result=find_result,
+            max_emitted_bytes=limits.run.result_bytes,
         )
 
     async def execute(self, sandbox: Sandbox) -> Answer:
@@ -165,7 +166,7 @@ class Run:
             calls=self._host_calls.calls,
             returned=self._host_calls.returned(),
             emitted=self._host_calls.emitted,
-            notes=[*missing_awaits(facts), *self._shortened(outcome.value), *self._host_calls.empty_searches[:3]],
+            notes=[*missing_awaits(facts), *self._shortened(outcome.value), *self._host_calls.empty_searches],
             run_id=self.id,
             limits=self._limits,
         )

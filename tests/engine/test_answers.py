@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine import Catalog, ServerTools
+from engine import Catalog, Engine, EngineLimits, ServerTools
+from sandbox import Limits
 from tests.engine.conftest import PNG, schema
 from typegen import Tool
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from engine import Answer, Engine
+    from engine import Answer
+    from sandbox import Sandbox
     from tests.engine.conftest import Upstream
     from typegen import JsonObject
 
@@ -77,6 +79,35 @@ async def test_emitted_blocks_are_added_to_the_answer(run: Run) -> None:
     assert [block["type"] for block in written.blocks] == ["text", "image", "resource"]
 
 
+@pytest.mark.parametrize(
+    ("end", "least_shown"),
+    [("", 20_000), ("return 'x'.repeat(40_000)", 9_000), ("throw new Error('stop')", 20_000)],
+    ids=["no value", "a long value", "an error"],
+)
+async def test_emitted_text_and_the_rest_of_an_answer_share_its_room(run: Run, end: str, least_shown: int) -> None:
+    written = await run(f"for (let i = 0; i < 100; i++) codemode.emit('line\\n'.repeat(400)); {end}")
+
+    assert len(written.text) <= 24_400
+    assert 5 * written.text.count("line\n") >= least_shown
+    assert "lines of the text that was emitted]" in written.text
+
+
+async def test_what_one_run_emits_is_bounded_and_what_fits_is_sent(
+    sandbox: Sandbox, catalog: Catalog, upstream: Upstream
+) -> None:
+    emit = "codemode.emit({type: 'image', mimeType: 'image/png', data: 'A'.repeat(400)})"
+    async with Engine(sandbox, limits=EngineLimits(run=Limits(result_bytes=1_000))) as engine:
+        fitting = await engine.code(f"await {emit}; await {emit}", catalog=catalog, invoker=upstream)
+        beyond = await engine.code(
+            f"await {emit}; await {emit}; try {{ await {emit} }} catch (error) {{ return `${{error}}` }}",
+            catalog=catalog,
+            invoker=upstream,
+        )
+
+    assert len(fitting.blocks) == len(beyond.blocks) == 3
+    assert beyond.text == "RangeError: emit: one run may emit 1000 bytes in all; emit what the answer needs"
+
+
 async def test_search_and_describe_answers_are_typescript(run: Run) -> None:
     found = await run("return codemode.search('add a comment', {limit: 1})")
     described = await run("return codemode.describe('tracker_get_issue')")
@@ -93,6 +124,13 @@ async def test_a_search_that_finds_nothing_says_so(run: Run) -> None:
 
     assert nothing.text == '[]\n[no tool matches "quantum chromodynamics"]'
     assert "names that look alike: tracker_get_issue" in misspelt.text
+
+
+async def test_of_searches_that_find_nothing_the_first_three_are_told_and_the_heads_of_their_queries(run: Run) -> None:
+    written = await run("for (let i = 0; i < 9; i++) await codemode.search(`zz${i}` + 'q'.repeat(100_000)); return 1")
+
+    told = [f'[no tool matches "zz{number}{"q" * 77}"…]' for number in range(3)]
+    assert written.text.splitlines() == ["1", *told]
 
 
 async def test_a_long_list_is_cut_between_items_and_the_whole_of_it_stays_within_reach(run: Run) -> None:
