@@ -37,11 +37,20 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerText:
-    """The text of an answer, the blocks beside it, and whether the value had to be cut."""
+    """The parts of an answer's text, its notes, the blocks beside it, and what of the value was left out."""
 
-    text: str
+    parts: tuple[str, ...]
+    notes: tuple[str, ...]
     media: tuple[JsonObject, ...]
-    is_cut: bool
+    left_out: tuple[str, ...]
+
+    def text(self, *, kept_as: str | None) -> str:
+        """Return the whole text, which promises the rest of a cut value where that is ``kept_as`` a run's result."""
+        notes = self.notes
+        if self.left_out:
+            rest = f'all of it: codemode.result("{kept_as}")' if kept_as else "the rest is not kept: return less"
+            notes = (f"cut: {'; '.join(self.left_out)}; {rest}", *notes)
+        return "\n".join([*self.parts, *(f"[{note}]" for note in notes)])
 
 
 def write_answer(
@@ -53,7 +62,6 @@ def write_answer(
     returned: Iterable[tuple[CatalogTool, JsonValue]],
     emitted: Sequence[JsonObject],
     notes: Sequence[str],
-    run_id: str,
     limits: EngineLimits,
 ) -> AnswerText:
     """Write the answer of a finished run.
@@ -67,18 +75,15 @@ def write_answer(
     emitted_text = "\n".join(str(block["text"]) for block in emitted if block["type"] == "text")
     parts: list[str] = []
     notes = [*notes, *_notes(outcome)]
-    is_cut = False
+    value_left_out: list[str] = []
     logs = _log_text(outcome.logs, limits.log_chars)
     if outcome.error is not None:
         parts.append(failure_text(outcome.error, source=source, catalog=catalog, returned=returned))
         parts.extend(calls_text(calls))
     elif outcome.value is not None:
         room = max(limits.answer_chars - len(logs) - len(emitted_text), limits.answer_chars // 2)
-        text, left_out = _value_text(outcome.value, collector, room)
+        text, value_left_out = _value_text(outcome.value, collector, room)
         parts.append(text)
-        if left_out:
-            is_cut = True
-            notes.insert(0, f'cut: {"; ".join(left_out)}; all of it: codemode.result("{run_id}")')
     elif logs:
         # With no value the console is the answer, so it needs no heading.
         parts.append(logs)
@@ -91,8 +96,9 @@ def write_answer(
         cut = cut_text(emitted_text, max(0, limits.answer_chars - sum(map(len, parts))))
         parts.insert(0, str(cut.value))
         notes.extend(f"cut: {left_out} of the text that was emitted" for left_out in cut.left_out)
-    parts.extend(f"[{note}]" for note in notes)
-    return AnswerText(text="\n".join(parts), media=tuple(collector.blocks), is_cut=is_cut)
+    return AnswerText(
+        parts=tuple(parts), notes=tuple(notes), media=tuple(collector.blocks), left_out=tuple(value_left_out)
+    )
 
 
 def lost_text(calls: Sequence[CallFact]) -> str:

@@ -167,14 +167,14 @@ class Run:
             returned=self._host_calls.returned(),
             emitted=self._host_calls.emitted,
             notes=[*missing_awaits(facts), *self._shortened(outcome.value), *self._host_calls.empty_searches],
-            run_id=self.id,
             limits=self._limits,
         )
-        text = written.text
+        is_kept = False
+        if outcome.error is None and (written.left_out or self.is_in_background):
+            is_kept = await self._store.keep(self.owner, self.id, KeptRun(value=outcome.value or b"null"))
+        text = written.text(kept_as=self.id if is_kept else None)
         if outcome.error is not None:
             text = "\n".join([text, *await self._keep_for_resume(failure=text)])
-        elif written.is_cut or self.is_in_background:
-            await self._store.keep(self.owner, self.id, KeptRun(value=outcome.value or b"null"))
         status = "ok" if outcome.error is None else error_name(outcome.error)
         return self._answer(text, media=written.media, status=status, usage=outcome.usage)
 

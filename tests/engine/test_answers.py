@@ -147,6 +147,15 @@ async def test_a_long_list_is_cut_between_items_and_the_whole_of_it_stays_within
     assert again.text == "[500,500]"
 
 
+async def test_the_whole_of_a_cut_value_is_promised_only_where_it_is_kept(
+    sandbox: Sandbox, catalog: Catalog, upstream: Upstream
+) -> None:
+    async with Engine(sandbox, limits=EngineLimits(kept_bytes=200)) as engine:
+        cut = await engine.code("return 'x'.repeat(30_000)", catalog=catalog, invoker=upstream)
+
+    assert cut.text.splitlines()[1:] == ["[cut: 24000 of 30000 characters; the rest is not kept: return less]"]
+
+
 async def test_each_large_part_of_an_object_gets_a_fair_share_and_small_ones_stay_whole(run: Run) -> None:
     cut = await run("const {items} = await codemode.tracker_list_issues({}); return {total: 500, a: items, b: items}")
     body, note = cut.text.rsplit("\n", 1)
