@@ -14,7 +14,7 @@ from sandbox import _frames as frames
 from sandbox._errors import WorkerLost
 from sandbox._fair_lock import FairLock
 from sandbox._frames import FrameError, FrameReader, Kind
-from sandbox._process import end_process, read_ready, spawn
+from sandbox._spawn import end_process, read_ready, spawn
 
 if TYPE_CHECKING:
     import socket

@@ -12,7 +12,8 @@ import anyio
 
 from sandbox._errors import WorkerLost
 from sandbox._fork_requests import FORK, GONE, KILL, REQUEST
-from sandbox._process import WorkerProcess, end_process, read_ready, spawn, worker_sockets
+from sandbox._process import WorkerProcess
+from sandbox._spawn import end_process, read_ready, spawn, worker_sockets
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -26,8 +26,9 @@ from sandbox._errors import (
     WorkerLost,
 )
 from sandbox._forks import ForkedWorkers
-from sandbox._process import ExecutedWorkers, compile_guest
+from sandbox._process import ExecutedWorkers
 from sandbox._run import Program, Run
+from sandbox._spawn import compile_guest
 from sandbox._status import SandboxStatus
 from sandbox._transcript import Transcript
 from sandbox._workers import Workers

@@ -21,7 +21,8 @@ from sandbox import Sandbox, SandboxConfig, WorkerLost
 from sandbox import _frames as frames
 from sandbox._child import Child
 from sandbox._frames import Kind, Tag
-from sandbox._process import ExecutedWorkers, WorkerProcess, read_ready, worker_sockets
+from sandbox._process import ExecutedWorkers, WorkerProcess
+from sandbox._spawn import read_ready, worker_sockets
 from tests.sandbox._programs import Held, executor, until, value_of
 
 if TYPE_CHECKING:

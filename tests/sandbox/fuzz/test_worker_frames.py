@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sandbox import _frames as frames
 from sandbox._frames import FrameReader, Kind
 from sandbox._guest import precompile
-from sandbox._process import end_process, read_ready, spawn
+from sandbox._spawn import end_process, read_ready, spawn
 from tests.sandbox._isolates import CLOCK_US, SEED, make_setup
 
 if TYPE_CHECKING:
