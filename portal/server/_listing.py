@@ -224,11 +224,6 @@ class Listing:
             return _CALLS_WITHOUT_PROGRAMS
         return (_INSTRUCTIONS if self._whole.has_prefix else _INSTRUCTIONS_WITHOUT_PREFIX)[mode]
 
-    def input_schema(self, name: str) -> Mapping[str, JsonValue] | None:
-        """Return the input schema of a tool by its name in any mode; ``Mcp-Param`` headers are checked with it."""
-        tool = self.tools.get(name)
-        return tool.source.tool.input_schema if tool is not None else None
-
     @cached_property
     def _code_list(self) -> JsonObject:
         return {"tools": [code_tool(self.server_ids)]}

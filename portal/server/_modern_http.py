@@ -7,7 +7,6 @@ first or the request takes long. A client that ends the connection cancels its r
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from weakref import WeakKeyDictionary
 
 from portal.server._answers import Answer, answer, stopped
 from portal.server._event_stream import KEEP_ALIVE, EventStream, event
@@ -21,6 +20,7 @@ from portal.server._modern_headers import (
     check_version,
     checked_meta,
 )
+from portal.server._modes import LISTING_MODES
 from portal.server._request import ClientRequest
 from portal.server._transport_conversation import TransportConversation
 from portal.upstream import Caller
@@ -36,14 +36,12 @@ from portal.wire import (
     UNSUPPORTED_VERSION,
     RpcError,
     encode,
-    mirrored_params,
 )
 
 if TYPE_CHECKING:
     from portal.server._announcements import Announcements
     from portal.server._exchanges import Exchanges
     from portal.server._http_messages import HttpRequest
-    from portal.server._listing import Listing
     from portal.server._modes import View
     from portal.server._server import ServedPortal
     from portal.wire import Message, MirroredParam, RequestId
@@ -68,7 +66,6 @@ class ModernHttp:
         self._portal = portal
         self._listeners = listeners
         self._exchanges = exchanges
-        self._mirrored: WeakKeyDictionary[Listing, dict[str, tuple[MirroredParam, ...]]] = WeakKeyDictionary()
 
     async def serve(self, request: HttpRequest, *, user: str, view: View) -> None:
         """Serve one HTTP request. Raises ``HttpRefusal``, ``ClientGone``."""
@@ -137,20 +134,11 @@ class ModernHttp:
         )
 
     def _mirrored_params(self, tool: object, caller: Caller, view: View) -> tuple[MirroredParam, ...]:
-        """Return which arguments of a tool are repeated in headers; none for a tool that nobody may list."""
-        if not isinstance(tool, str):
+        """Return which arguments of a tool are repeated in headers; none for a tool that the client does not list."""
+        if not isinstance(tool, str) or view.mode not in LISTING_MODES:
             return ()
-        listing = self._portal.listing_for(caller, view)
-        known = self._mirrored.setdefault(listing, {})
-        if tool not in known:
-            schema = listing.input_schema(tool)
-            if schema is None:
-                return ()  # not kept: a client may make up any number of names
-            try:
-                known[tool] = mirrored_params(schema)
-            except ValueError:
-                known[tool] = ()
-        return known[tool]
+        listed = self._portal.listing_for(caller, view).tools.get(tool)
+        return listed.source.mirrored if listed is not None else ()
 
 
 class ModernExchange(Exchange):

@@ -35,6 +35,10 @@ class Mode(Enum):
     QUERY = "query"
 
 
+LISTING_MODES: Final = frozenset({Mode.LIST, Mode.NAMES})
+"""The modes in which clients call the tools of upstreams themselves."""
+
+
 class BadQuery(ValueError):  # noqa: N818 -- says whose mistake it is
     """Raised for a query that is unknown or contradicts itself; the message lists the right options."""
 

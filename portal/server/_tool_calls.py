@@ -10,7 +10,7 @@ from portal._errors import CallDenied, UpstreamFailure, UpstreamRefused, Upstrea
 from portal.server._context_calls import ContextCalls
 from portal.server._envelope import tool_result
 from portal.server._invoker import PortalInvoker
-from portal.server._modes import Mode
+from portal.server._modes import LISTING_MODES, Mode
 from portal.server._own_tools import OWN_SERVER_ID
 from portal.server._params import object_param, shown, text_param
 from portal.server._passing import forwarded_meta
@@ -41,8 +41,6 @@ CONTEXT_TOOLS: Final = {
     Mode.QUERY: frozenset({"query", "execute"}),
 }
 """The tools of each mode that the engine answers."""
-LISTING_MODES: Final = frozenset({Mode.LIST, Mode.NAMES})
-"""The modes in which clients call the tools of upstreams themselves."""
 
 
 class ToolCalls:

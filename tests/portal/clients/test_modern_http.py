@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from portal import ServerConfig
+from portal import PortalConfig, PortalServer, ServerConfig
 from tests.portal.clients.conftest import MODERN, events, modern_request, request
 from tests.portal.faults._plain_http import exchange
 from tests.portal.passing._asking import Asking
@@ -132,6 +132,25 @@ async def test_arguments_that_travel_in_headers_too_have_to_agree(
         response = await raw.modern("tools/call", {"name": "up_near", "arguments": arguments}, headers=given)
 
     assert response.json().get("error", {}).get("code") == (-32020 if is_refused else None)
+
+
+async def test_the_headers_of_a_tool_are_not_asked_for_where_its_name_means_another(
+    portal_at: PortalAt, upstream: Upstreamed, serving: Serving, raw_client: RawAt
+) -> None:
+    mirrored = {"type": "object", "properties": {"code": {"type": "string", "x-mcp-header": "Code"}}}
+    upstream.offer("code", inputSchema=mirrored)
+    portals = (PortalConfig(servers=(PortalServer(id="up"),), prefix=False),)
+    async with (
+        serving(upstream) as url,
+        portal_at(ServerConfig(id="up", url=url), portals=portals) as (_, origin),
+        raw_client(origin) as as_list,
+        raw_client(origin, "/mcp?codemode=search_and_execute") as in_code,
+    ):
+        refused = await as_list.modern("tools/call", {"name": "code", "arguments": {"code": "6 * 7"}})
+        ran = await in_code.modern("tools/call", {"name": "code", "arguments": {"code": "6 * 7"}})
+
+    assert refused.json()["error"]["code"] == -32020
+    assert ran.json()["result"]["content"][0]["text"] == "42"
 
 
 @pytest.mark.parametrize(
