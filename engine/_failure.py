@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from engine._returned import returned_text
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 _LINE_CHARS = 160
 _MESSAGE_CHARS = 2_000
+_NAME_CHARS = 100
+_ERROR_NAME = re.compile(r"[A-Z][A-Za-z]*Error|Error")
 
 _ADVICE: tuple[tuple[type[GuestError], str], ...] = (
     (CpuLimitExceeded, "Look for a loop that never ends, or do less work in one program."),
@@ -57,14 +60,23 @@ def failure_text(
 
 
 def error_name(error: GuestError) -> str:
-    """Return the name of an error as the agent and the log read it."""
+    """Return the name of an error as the agent reads it."""
     if isinstance(error, ProgramError):
-        return error.name
+        return error.name if len(error.name) <= _NAME_CHARS else f"{error.name[:_NAME_CHARS]}…"
     if isinstance(error, ProgramSyntaxError):
         return "SyntaxError"
     if isinstance(error, LimitExceeded):
         return f"Stopped ({error.limit} limit)"
     return "Stopped"
+
+
+def error_status(error: GuestError) -> str:
+    """Return the name of an error as the record of its run has it: no word that a program may choose means another end.
+
+    ``error.name = "ok"`` is an ``Error``.
+    """
+    name = error_name(error)
+    return "Error" if isinstance(error, ProgramError) and not _ERROR_NAME.fullmatch(name) else name
 
 
 def _tool_prefix(error: GuestError, catalog: Catalog) -> str:

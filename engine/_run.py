@@ -11,7 +11,7 @@ import anyio
 
 from engine._answer import Answer, lost_text, resume_text, write_answer
 from engine._check import check_program, missing_awaits, refusal_text, refused_syntax
-from engine._failure import error_name
+from engine._failure import error_status
 from engine._host_calls import HostCalls
 from engine._kept_runs import KeptRun
 from engine._records import RunRecord
@@ -151,7 +151,9 @@ class Run:
         done = len(self._host_calls.calls)
         made = f"; {done} {'call' if done == 1 else 'calls'} made so far" if done else ""
         return self._answer(
-            f'[still running{made}: codemode.result("{self.id}") waits for its result]', status="running"
+            f'[still running{made}: codemode.result("{self.id}") waits for its result]',
+            status="running",
+            is_error=False,
         )
 
     def given_up(self, status: str) -> RunRecord:
@@ -175,8 +177,9 @@ class Run:
         text = written.text(kept_as=self.id if is_kept else None)
         if outcome.error is not None:
             text = "\n".join([text, *await self._keep_for_resume(failure=text)])
-        status = "ok" if outcome.error is None else error_name(outcome.error)
-        return self._answer(text, media=written.media, status=status, usage=outcome.usage)
+        if outcome.error is None:
+            return self._answer(text, media=written.media, status="ok", is_error=False, usage=outcome.usage)
+        return self._answer(text, media=written.media, status=error_status(outcome.error), usage=outcome.usage)
 
     def _shortened(self, value: bytes | None) -> list[str]:
         """Say how to see the rest of the types, where the program returned declarations."""
@@ -193,7 +196,13 @@ class Run:
         return [resume_text(self.id)] if is_kept and calls else []
 
     def _answer(
-        self, text: str, *, status: str, media: tuple[JsonObject, ...] = (), usage: Usage | None = None
+        self,
+        text: str,
+        *,
+        status: str,
+        is_error: bool = True,
+        media: tuple[JsonObject, ...] = (),
+        usage: Usage | None = None,
     ) -> Answer:
         record = RunRecord(
             run_id=self.id,
@@ -206,4 +215,4 @@ class Run:
             calls=tuple(self._host_calls.calls),
         )
         text_block: JsonObject = {"type": "text", "text": text}
-        return Answer(text=text, blocks=(text_block, *media), is_error=status not in {"ok", "running"}, run=record)
+        return Answer(text=text, blocks=(text_block, *media), is_error=is_error, run=record)

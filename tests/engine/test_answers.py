@@ -204,6 +204,26 @@ async def test_the_record_of_a_run_holds_counts_and_no_arguments(run: Run) -> No
     assert "s3cret" not in json.dumps(record)
 
 
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("ok", "Error"),
+        ("running", "Error"),
+        ("NotRun", "Error"),
+        ("Cancelled", "Error"),
+        ("x".ljust(500, "x") + "Error", "Error"),
+        ("RateError", "RateError"),
+    ],
+)
+async def test_no_name_that_a_program_gives_its_error_hides_that_it_failed(run: Run, name: str, status: str) -> None:
+    written = await run(f"const error = new Error('no'); error.name = '{name}'; throw error")
+
+    assert written.is_error
+    assert written.run.status == status
+    assert written.text.startswith(name[:100])
+    assert len(written.text) < 400
+
+
 async def test_a_shortened_declaration_says_how_to_see_the_whole_and_depth_shows_it(
     engine: Engine, upstream: Upstream
 ) -> None:
