@@ -90,17 +90,20 @@ class Analyst:
         """Return how many programs of a user wait to be read."""
         return self._lock.waiting(owner)
 
+    def known(self, source: str, namespace: str) -> ProgramFacts | None:
+        """Return the facts of a program that has been read lately."""
+        facts = self._kept.get((source, namespace))
+        if facts is not None:
+            self._kept.move_to_end((source, namespace))
+        return facts
+
     async def analyse(
         self, source: str, namespace: str, *, owner: str = "", on_use: Callable[[float], None] = lambda _: None
     ) -> ProgramFacts:
-        """Return the facts of ``source``; those of a program seen before come from memory.
+        """Read ``source`` and return its facts, which are ``known`` from then on for a while.
 
         ``on_use`` is told how many seconds of processor time reading it took.
         """
-        key = (source, namespace)
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key]
         payload = source.encode("utf-8", "replace")
         if len(payload) > MOST_SOURCE_BYTES:
             return ProgramFacts()
@@ -113,7 +116,7 @@ class Analyst:
             on_use(_ANSWER_WITHIN_S)  # most likely: it did not get through the program
             _log.warning("a program could not be read before its run: %s", error)
             return ProgramFacts()
-        self._kept[key] = facts
+        self._kept[source, namespace] = facts
         while len(self._kept) > _KEPT_ANSWERS:
             self._kept.popitem(last=False)
         return facts
