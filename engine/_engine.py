@@ -210,11 +210,11 @@ class Engine:
 
     async def _journal(self, owner: str, resume: str | None) -> Journal:
         if resume is None:
-            return Journal()
+            return Journal(max_bytes=self._limits.kept_run_bytes)
         kept = await self._store.find(owner, resume)
         if kept is None:
             raise UnknownRunError(resume)
-        return Journal(kept.calls)
+        return Journal(kept.calls, max_bytes=self._limits.kept_run_bytes)
 
     async def _find_result(self, owner: str, run_id: str) -> bytes:
         """Return the result of an earlier run as JSON text, waiting for one that still goes on.

@@ -189,7 +189,7 @@ class Run:
 
     async def _keep_for_resume(self, *, failure: str) -> list[str]:
         """Keep the completed calls of a run that failed; return the line that says so, if they could be kept."""
-        calls = self._journal.kept_calls(self._limits.kept_run_bytes)
+        calls = self._journal.kept_calls()
         if not calls and not self.is_in_background:
             return []
         is_kept = await self._store.keep(self.owner, self.id, KeptRun(failure=failure, calls=calls or ()))

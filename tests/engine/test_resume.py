@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import anyio
@@ -42,6 +43,55 @@ async def test_equal_calls_are_answered_one_for_one(engine: Engine, catalog: Cat
 
     assert again.text == "done"
     assert len(upstream.calls) == 3
+
+
+async def test_of_calls_that_are_too_large_to_keep_the_first_reads_and_all_changes_are(
+    sandbox: Sandbox, catalog: Catalog, upstream: Upstream
+) -> None:
+    calls = (
+        "for (let id = 1; id <= 9; id++) await codemode.tracker_get_issue({ id });"
+        "await codemode.tracker_create_comment({ id: 1, text: 'x'.repeat(300) });"
+    )
+    async with Engine(sandbox, limits=EngineLimits(kept_run_bytes=800)) as engine:
+        failed = await engine.code(f"{calls} throw new Error('stop')", catalog=catalog, invoker=upstream)
+        sent_before = len(upstream.calls)
+        mended = await engine.code(calls, catalog=catalog, invoker=upstream, resume=failed.run.run_id)
+
+    assert not mended.is_error
+    assert upstream.calls[sent_before:] == [("tracker_get_issue", {"id": id_}) for id_ in (5, 6, 7, 8, 9)]
+
+
+async def test_where_the_changes_alone_are_too_large_to_keep_no_resume_is_promised(
+    sandbox: Sandbox, catalog: Catalog, upstream: Upstream
+) -> None:
+    program = "await codemode.tracker_create_comment({ id: 1, text: 'x'.repeat(300) }); throw new Error('stop')"
+    async with Engine(sandbox, limits=EngineLimits(kept_run_bytes=300)) as engine:
+        failed = await engine.code(program, catalog=catalog, invoker=upstream)
+
+    assert failed.text.endswith("1 call ok. Changes made: tracker_create_comment.")
+
+
+async def test_a_run_holds_no_more_of_its_results_than_is_kept_of_it(
+    sandbox: Sandbox, catalog: Catalog, upstream: Upstream
+) -> None:
+    held_bytes: list[int] = []
+
+    async def large(_arguments: JsonObject) -> JsonObject:
+        held_bytes.append(tracemalloc.get_traced_memory()[0])
+        return text("x" * 500_000)
+
+    upstream.answers["tracker_list_issues"] = upstream.answers["tracker_report"] = large
+    tracemalloc.start()
+    async with Engine(sandbox, limits=EngineLimits(kept_run_bytes=1_000_000)) as engine:
+        await engine.code(
+            "for (let i = 0; i < 20; i++) { await codemode.tracker_list_issues(); await codemode.tracker_report() }",
+            catalog=catalog,
+            invoker=upstream,
+        )
+    tracemalloc.stop()
+
+    assert len(held_bytes) == 40
+    assert held_bytes[-1] - held_bytes[0] < 5_000_000
 
 
 async def test_a_run_that_waits_for_a_person_does_not_go_to_the_background(sandbox: Sandbox, catalog: Catalog) -> None:
