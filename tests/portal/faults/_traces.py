@@ -31,9 +31,16 @@ class Traces:
 
 def traces() -> Traces:
     """Look at this process; tasks of upstreams that a test serves do not count: one is for each connection."""
-    children = sum(len((task / "children").read_text().split()) for task in Path("/proc/self/task").iterdir())
+    children = sum(_children_of(thread) for thread in Path("/proc/self/task").iterdir())
     tasks = [task for task in asyncio.all_tasks() if "serving_scripted" not in repr(task.get_coro())]
     return Traces(tasks=len(tasks), descriptors=len(list(Path("/proc/self/fd").iterdir())), children=children)
+
+
+def _children_of(thread: Path) -> int:
+    try:
+        return len((thread / "children").read_text().split())
+    except (FileNotFoundError, ProcessLookupError):  # it has ended since it was listed
+        return 0
 
 
 async def until_gone(before: Traces, *, kept: int = 0) -> None:
