@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 
 _OF_AN_ERA: Final = frozenset({VERSION_KEY, CLIENT_INFO_KEY, CAPABILITIES_KEY, LOG_LEVEL_KEY})
 
-_NO_LIFE: Final = frozenset({401, 403, 502, 503, 504})
-"""Statuses that refuse the credential, or come from a proxy: to open the session again tells how the server is."""
+_NO_LIFE: Final = frozenset({401, 502, 503, 504})
+"""Statuses that refuse the credential, or come from a proxy: to open the session again tells how the server is. Not so
+403, which may be about the one method: a gateway that knows no ``ping`` would have the session opened without end."""
 
 
 class UpstreamSession:

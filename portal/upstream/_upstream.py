@@ -266,7 +266,7 @@ class Upstream:
         if isinstance(failure, UpstreamBusy):
             if failure.retry_after_s is not None:
                 self.lane.pause(failure.retry_after_s)
-        elif isinstance(failure, UpstreamTimeout) or _refuses_credential(failure):
+        elif isinstance(failure, UpstreamTimeout) or (isinstance(failure, UpstreamRejected) and failure.code == 401):
             session.loss.suspicion.set()
         elif _is_of_the_way(failure):
             self._owner.breaker.failed(began_at)
@@ -323,10 +323,6 @@ def _may_repeat(failure: UpstreamFailure, *, is_idempotent: bool, is_over: bool)
     if isinstance(failure, UpstreamUnavailable) and not failure.is_outcome_unknown:
         return is_over
     return is_idempotent and failure.is_outcome_unknown and not isinstance(failure, UpstreamTimeout)
-
-
-def _refuses_credential(failure: UpstreamFailure) -> bool:
-    return isinstance(failure, UpstreamRejected) and failure.code in {401, 403}
 
 
 def _is_of_the_way(failure: UpstreamFailure) -> bool:

@@ -131,14 +131,11 @@ async def test_an_error_status_says_its_code_and_since_when(http_server: HttpSer
 
 
 @ERAS
-@pytest.mark.parametrize("status", [401, 403])
-async def test_a_credential_that_is_refused_from_some_moment_on_is_an_error_that_says_so(
-    status: int, version: str | None
-) -> None:
+async def test_a_credential_that_is_refused_from_some_moment_on_is_an_error_that_says_so(version: str | None) -> None:
     offering = Offering.of(version)
 
     async def refuse(asked: Asked) -> None:
-        await asked.reply(status)
+        await asked.reply(401)
 
     async with connected(offering) as up:
         offering.scripted.answers |= dict.fromkeys(("tools/call", "ping", "server/discover", "initialize"), refuse)
@@ -146,8 +143,8 @@ async def test_a_credential_that_is_refused_from_some_moment_on_is_an_error_that
         await until(lambda: up.status.status == "error")
         told = up.status
 
-    assert f"refused the portal's credential (HTTP {status})" in failure.message
-    assert (told.code, told.retryable) == (status, False)
+    assert "refused the portal's credential (HTTP 401)" in failure.message
+    assert (told.code, told.retryable) == (401, False)
     assert "it refuses the credential" in (told.cause or "")
 
 
@@ -155,13 +152,31 @@ async def test_a_tool_that_the_credential_is_not_good_for_leaves_the_others_alon
     offering = Offering.of("2025-11-25")
 
     async def refuse(asked: Asked) -> None:
-        await asked.reply(403)
+        await asked.reply(401)
 
     async with connected(offering) as up:
         offering.scripted.answers["tools/call"] = refuse
         await failure_of(up)
         await offering.scripted.reached("ping")
         offering.scripted.answers["tools/call"] = offering.call
+        await up.call("echo", {})
+
+    assert len(offering.scripted.of("initialize")) == 1
+
+
+async def test_a_server_that_forbids_to_be_asked_for_a_sign_of_life_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(owning, "HEALTH_S", 0.05)
+    monkeypatch.setattr(owning, "RECHECK_S", 0.01)
+    offering = Offering.of("2025-11-25")
+
+    async def forbid(asked: Asked) -> None:
+        await asked.reply(403)
+
+    offering.scripted.answers["ping"] = forbid
+    async with connected(offering) as up:
+        await offering.scripted.reached("ping", 2)
         await up.call("echo", {})
 
     assert len(offering.scripted.of("initialize")) == 1
