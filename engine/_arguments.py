@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 import logging
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, cast
 
 import jsonschema_rs
-import orjson
+
+from engine._json_text import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,6 +21,13 @@ logger = logging.getLogger("portico.engine")
 _FINDINGS_SHOWN = 5
 _SHARED_KEYWORDS = ("$schema", "$id", "$defs", "definitions")
 _VALUE_CHARS = 60
+_NAME_CHARS = 100
+_SUGGESTED_MAX = 1_000
+"""Members that an unknown one is compared with: each takes some microseconds."""
+_LISTED_PARTS = 500
+_LISTED_CHARS = 100_000
+"""What arguments may hold for all their errors to be listed: each comes with a copy of what it is about, and of 20,000
+members beside 2,000 missing ones that took a minute. Of larger arguments the first error is told."""
 
 
 class ArgumentCheck:
@@ -43,15 +52,15 @@ class ArgumentCheck:
             return []
         unknown: list[str] = []
         missing: list[str] = []
-        wrong: list[str] = []
-        for error in self._validator.iter_errors(arguments):
+        wrong: list[jsonschema_rs.ValidationError] = []
+        for error in _errors(self._validator, arguments):
             is_at_top = not error.instance_path
             if is_at_top and error.kind.name in {"additionalProperties", "unevaluatedProperties"}:
                 unknown += map(str, error.kind.as_dict()["unexpected"])
             elif is_at_top and error.kind.name == "required":
                 missing.append(str(error.kind.as_dict()["property"]))
             else:
-                wrong.append(_describe(error))
+                wrong.append(error)
         return self._said(unknown=unknown, wrong=wrong, missing=missing)
 
     def partial_findings(self, known: JsonObject, *, names: Sequence[str], is_whole: bool) -> list[str]:
@@ -59,26 +68,29 @@ class ArgumentCheck:
 
         ``names`` are all its member names that are written out; ``is_whole`` that there are no others.
         """
-        missing = [name for name in self._required if name not in names] if is_whole else []
+        written = frozenset(names)
+        missing = [name for name in self._required if name not in written] if is_whole else []
         # A schema that allows other members allows a misspelt one as well, unless one that it asks for is not there.
         looks_closed = self._is_closed or bool(missing and self._properties)
         unknown = [name for name in names if name not in self._properties] if looks_closed else []
         wrong = [
-            _describe(error)
+            error
             for name, value in known.items()
             if name in self._properties and (validator := self._member_validator(name)) is not None
-            for error in validator.iter_errors({name: value})
+            for error in _errors(validator, {name: value})
         ]
         return self._said(unknown=unknown, wrong=wrong, missing=missing)
 
-    def _said(self, *, unknown: list[str], wrong: list[str], missing: list[str]) -> list[str]:
-        """Word the findings; the one unknown member where one is missing was probably meant for it."""
+    def _said(self, *, unknown: list[str], wrong: list[jsonschema_rs.ValidationError], missing: list[str]) -> list[str]:
+        """Word the first findings; the one unknown member where one is missing was probably meant for it."""
         if len(unknown) == len(missing) == 1:
-            found = [f'unknown "{unknown[0]}" (did you mean {missing[0]}?)']
+            found = [f'unknown "{_cut(unknown[0])}" (did you mean {_cut(missing[0])}?)']
         else:
-            found = [f'unknown "{name}"{_suggest(name, tuple(self._properties))}' for name in unknown]
-        found += wrong + [f'missing "{name}"' for name in missing]
-        more = len(found) - _FINDINGS_SHOWN
+            known = tuple(islice(self._properties, _SUGGESTED_MAX))
+            found = [f'unknown "{_cut(name)}"{_suggest(_cut(name), known)}' for name in unknown[:_FINDINGS_SHOWN]]
+        found += [_describe(error) for error in wrong[:_FINDINGS_SHOWN]]
+        found += [f'missing "{_cut(name)}"' for name in missing[:_FINDINGS_SHOWN]]
+        more = len(unknown) + len(wrong) + len(missing) - _FINDINGS_SHOWN
         return found[:_FINDINGS_SHOWN] + ([f"and {more} more"] if more > 0 else [])
 
     def _member_validator(self, name: str) -> jsonschema_rs.Validator | None:
@@ -88,16 +100,43 @@ class ArgumentCheck:
         return self._member_validators[name]
 
 
+def _errors(validator: jsonschema_rs.Validator, value: JsonObject) -> list[jsonschema_rs.ValidationError]:
+    """Return what is wrong with ``value``: all of it, or the first where that is too much."""
+    if _is_small(value):
+        return list(validator.iter_errors(value))
+    try:
+        validator.validate(value)
+    except jsonschema_rs.ValidationError as error:
+        return [error]
+    return []
+
+
+def _is_small(value: JsonValue) -> bool:
+    parts = [value]
+    chars = 0
+    for part in parts:
+        if isinstance(part, dict):
+            parts.extend(part.values())
+            chars += sum(map(len, part))
+        elif isinstance(part, list):
+            parts.extend(part)
+        elif isinstance(part, str):
+            chars += len(part)
+        if len(parts) > _LISTED_PARTS or chars > _LISTED_CHARS:
+            return False
+    return True
+
+
 def _describe(error: jsonschema_rs.ValidationError) -> str:
     """Say path, what was expected and what was there."""
     facts = error.kind.as_dict()
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.instance_path)
-    where = path.removeprefix(".")
+    where = _cut(path.removeprefix("."))
     match error.kind.name:
         case "required":
             return f'missing "{where}.{facts["property"]}"'
         case "additionalProperties" | "unevaluatedProperties":
-            return ", ".join(f'unknown "{where}.{name}"' for name in facts["unexpected"])
+            return ", ".join(f'unknown "{where}.{_cut(name)}"' for name in facts["unexpected"][:_FINDINGS_SHOWN])
         case "falseSchema":
             return f'unknown "{where}"'
         case "type":
@@ -123,11 +162,18 @@ def _suggest(name: str, known: tuple[str, ...]) -> str:
 
 
 def _short(value: object) -> str:
-    text = orjson.dumps(value, default=str).decode()
-    return text if len(text) <= _VALUE_CHARS else f"{text[:_VALUE_CHARS]}…"
+    try:
+        return _cut(json_text(cast("JsonValue", value)).decode(), _VALUE_CHARS)
+    except TypeError:  # a Decimal, for a number of the schema
+        return _cut(str(value), _VALUE_CHARS)
+    except ValueError as error:  # too deep, or a number of thousands of digits
+        return f"a value that cannot be shown: {error}"
+
+
+def _cut(text: str, max_chars: int = _NAME_CHARS) -> str:
+    return text if len(text) <= max_chars else f"{text[:max_chars]}…"
 
 
 def _first_line(error: Exception) -> str:
     lines = str(error).splitlines()
-    text = lines[0] if lines else type(error).__name__
-    return text if len(text) <= 200 else f"{text[:200]}…"
+    return _cut(lines[0] if lines else type(error).__name__, 200)

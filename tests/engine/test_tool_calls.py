@@ -104,6 +104,43 @@ async def test_wrong_arguments_are_refused_with_path_expected_and_got(
     assert upstream.calls == []
 
 
+async def test_an_integer_beyond_64_bits_is_told_as_it_was_sent(
+    engine: Engine, catalog: Catalog, upstream: Upstream
+) -> None:
+    arguments: JsonObject = {"name": 123456789012345678901234567890}
+
+    written = await engine.execute("tracker_greet", arguments, catalog=catalog, invoker=upstream)
+
+    assert 'tracker_greet: "name": expected string, got "123456789012345678901234567890"' in written.text
+
+
+async def test_the_first_of_many_findings_are_told_and_the_others_counted(run: Run) -> None:
+    written = await run(
+        "const a = {}; for (let i = 0; i < 300; i++) a[`p${i}`] = 1; await codemode.tracker_get_issue(a)"
+    )
+
+    shown = "; ".join(f'unknown "p{number}"' for number in range(5))
+    assert f"tracker_get_issue: {shown}; and 296 more\n" in written.text
+
+
+async def test_of_arguments_with_very_many_parts_the_first_error_is_told(engine: Engine, upstream: Upstream) -> None:
+    numbers: JsonObject = {"type": "array", "items": {"type": "string"}}
+    tools = (Tool(name="add", input_schema=schema(numbers=numbers)),)
+    catalog = Catalog.build([ServerTools(id="sums", tools=tools)])
+
+    few = await engine.execute("sums_add", {"numbers": [1] * 400}, catalog=catalog, invoker=upstream)
+    many = await engine.execute("sums_add", {"numbers": [1] * 100_000}, catalog=catalog, invoker=upstream)
+
+    assert '"numbers[4]": expected string, got 1; and 395 more' in few.text
+    assert '"numbers[0]": expected string, got 1\n' in many.text
+
+
+async def test_long_names_of_arguments_are_cut(run: Run) -> None:
+    written = await run("const a = {id: 1, ['x'.repeat(100_000)]: 1}; await codemode.tracker_get_issue(a)")
+
+    assert f'unknown "{"x" * 100}…"\n' in written.text
+
+
 async def test_a_tool_outside_the_catalog_is_simply_unknown(engine: Engine, upstream: Upstream) -> None:
     hidden = Tool(name="drop_all", description="", input_schema=schema())
     without = Catalog.build([ServerTools(id="db", tools=(Tool(name="query", input_schema=schema()),))])
