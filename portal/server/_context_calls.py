@@ -29,8 +29,38 @@ _QUERY_FORM: Final = (
 _EXECUTE_FORM: Final = 'execute takes either {"tool": name, "arguments": {...}} or {"code": "<a JavaScript program>"}'
 
 
+def answer_query(
+    arguments: JsonObject,
+    *,
+    engine: Engine,
+    catalog: Catalog,
+    accounts: Mapping[str, str],
+    name_of: Callable[[CatalogTool], str] | None = None,
+) -> JsonObject:
+    """Find tools; ``name_of`` says by which name the client calls one."""
+    query, server, limit = arguments.get("query"), arguments.get("server"), arguments.get("limit")
+    detail = arguments.get("detail", "types")
+    is_whole = limit is None or (isinstance(limit, int) and not isinstance(limit, bool))
+    is_known = not set(arguments) - {"query", "server", "limit", "detail"}
+    if not (isinstance(query, str) and _is_text_or_none(server) and is_whole and is_known):
+        return error_result(_QUERY_FORM)
+    try:
+        text = engine.query(
+            query,
+            catalog=catalog,
+            server=cast("str | None", server),
+            limit=cast("int | None", limit),
+            detail=cast("Detail", detail),
+            name_of=name_of,
+            accounts=accounts,
+        )
+    except CallError as error:
+        return error_result(error.message)
+    return text_result(text)
+
+
 class ContextCalls:
-    """Answers the calls of one caller's context tools over one catalog."""
+    """Answers the calls of ``code`` and ``execute`` of one caller over one catalog."""
 
     def __init__(
         self,
@@ -57,28 +87,6 @@ class ContextCalls:
         if not isinstance(code, str) or not _is_text_or_none(resume) or set(arguments) - {"code", "resume"}:
             return error_result(_CODE_FORM)
         return await self._run(code, resume)
-
-    def query(self, arguments: JsonObject, *, name_of: Callable[[CatalogTool], str] | None = None) -> JsonObject:
-        """Find tools; ``name_of`` says by which name the client calls one."""
-        query, server, limit = arguments.get("query"), arguments.get("server"), arguments.get("limit")
-        detail = arguments.get("detail", "types")
-        is_whole = limit is None or (isinstance(limit, int) and not isinstance(limit, bool))
-        is_known = not set(arguments) - {"query", "server", "limit", "detail"}
-        if not (isinstance(query, str) and _is_text_or_none(server) and is_whole and is_known):
-            return error_result(_QUERY_FORM)
-        try:
-            text = self._engine.query(
-                query,
-                catalog=self._catalog,
-                server=cast("str | None", server),
-                limit=cast("int | None", limit),
-                detail=cast("Detail", detail),
-                name_of=name_of,
-                accounts=self._accounts,
-            )
-        except CallError as error:
-            return error_result(error.message)
-        return text_result(text)
 
     async def execute(self, arguments: JsonObject, *, has_programs: bool) -> JsonObject:
         """Call one tool, or run a program where the portal's policy allows programs."""

@@ -34,7 +34,7 @@ def event(data: bytes, *, name: bytes = b"message", event_id: bytes | None = Non
 class EventStream:
     """Events on their way to one client, one after the other. After its end, writing does nothing.
 
-    Writing waits while the client does not read; the connection is cut off when that lasts (see ``_serve``).
+    Writing waits while the client does not read; the connection is cut off when that lasts (see ``_http_protocol``).
     """
 
     __slots__ = ("_headers", "_is_begun", "_lock", "_send", "is_ended", "is_finished", "quiet_since", "scope")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from portal.server._server import ServedPortal
     from portal.upstream import Fleet
 
-EXPOSED_HEADERS: Final = ("Mcp-Session-Id", "Mcp-Protocol-Version", "WWW-Authenticate", "Retry-After")
+EXPOSED_HEADERS: Final = ("Mcp-Session-Id", "WWW-Authenticate", "Retry-After")
 STOP_AFTER_S: Final = 18.0
 """Calls in flight get an error so long after the signal to stop, while their connections are still open."""
 
@@ -43,7 +43,7 @@ class HttpFace:
         self._is_ready = is_ready
         self.exchanges = Exchanges()
         self._on_close = fleet.release_client
-        self.sessions = Sessions(on_close=fleet.release_client)
+        self.sessions = Sessions(on_close=self._on_close)
         self._endpoints = {
             portal.id: Endpoint(portals[portal.id], portal, self.sessions, self.exchanges) for portal in config.portals
         }

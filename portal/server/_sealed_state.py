@@ -38,7 +38,10 @@ _NONCE_BYTES: Final = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binding:
-    """The request that a state belongs to: whose, at which portal, and what it asks for in how many bytes."""
+    """The request that a state belongs to: whose, at which portal, and all that it asks for.
+
+    ``params`` is a digest of that, which took ``size`` bytes.
+    """
 
     user: str
     portal: str

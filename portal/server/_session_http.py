@@ -117,7 +117,6 @@ class SessionHttp:
                 caller,
                 portal_id=self._portal_id,
                 version=version if isinstance(version, str) else HANDSHAKE_VERSIONS[0],
-                view=view,
             )
             listener = Listener(caller=caller, view=view, notify=session.notify, log_level=session.log_level)
             self._listeners.add(listener)

@@ -15,7 +15,6 @@ from portal.wire import Outgoing, encode, notification_message
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from portal.server._modes import View
     from portal.upstream import Caller
     from portal.wire import RequestId
     from typegen import JsonObject
@@ -51,14 +50,12 @@ class Session:
         "running",
         "standing",
         "version",
-        "view",
     )
 
-    def __init__(self, caller: Caller, *, portal_id: str, version: str, view: View, kept: KeptBytes) -> None:
+    def __init__(self, caller: Caller, *, portal_id: str, version: str, kept: KeptBytes) -> None:
         self.caller = caller
         self.portal_id = portal_id
         self.version = version
-        self.view = view
         self.log_level = LOG_LEVEL
         self.asks = Outgoing()
         self.running: dict[RequestId, anyio.CancelScope] = {}
@@ -168,9 +165,9 @@ class Sessions:
             raise overloaded("Too many sessions are open")
         self.end(key)
 
-    def begin(self, caller: Caller, *, portal_id: str, version: str, view: View) -> Session:
+    def begin(self, caller: Caller, *, portal_id: str, version: str) -> Session:
         """Make a session for ``caller``, whose ``client`` is its id."""
-        session = Session(caller, portal_id=portal_id, version=version, view=view, kept=self._kept)
+        session = Session(caller, portal_id=portal_id, version=version, kept=self._kept)
         self._sessions[session.session_id] = session
         return session
 

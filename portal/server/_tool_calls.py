@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from portal._errors import CallDenied, UpstreamFailure, UpstreamRefused, UpstreamRejected
-from portal.server._context_calls import ContextCalls
+from portal.server._context_calls import ContextCalls, answer_query
 from portal.server._envelope import tool_result
 from portal.server._invoker import PortalInvoker
 from portal.server._modes import LISTING_MODES, Mode
@@ -108,7 +108,10 @@ class ToolCalls:
         if name == "query":
             listing = self._lists.for_request(request)
             name_of = listing.listed_name_of if request.view.mode is Mode.NAMES else None
-            return self._calls(request, ProgramConversation(request.conversation)).query(arguments, name_of=name_of)
+            accounts = self._fleet.accounts(request.caller)
+            return answer_query(
+                arguments, engine=self._engine, catalog=listing.catalog, accounts=accounts, name_of=name_of
+            )
 
         async def answer(calls: ContextCalls) -> JsonObject:
             if name == "code":

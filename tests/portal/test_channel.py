@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portal.server import Mode, View
 from portal.server._channel import Channel, KeptBytes
 from portal.server._event_stream import EventStream
 from portal.server._sessions import Session
@@ -55,9 +54,7 @@ async def test_clients_that_are_there_do_not_keep_more_together_than_all_may(
 
 @pytest.mark.parametrize("is_attached", [True, False])
 async def test_a_session_that_has_ended_keeps_nothing_of_what_ends_later(kept: KeptBytes, *, is_attached: bool) -> None:
-    session = Session(
-        Caller(user="ada", client="c"), portal_id="p", version=VERSION, view=View(mode=Mode.LIST), kept=kept
-    )
+    session = Session(Caller(user="ada", client="c"), portal_id="p", version=VERSION, kept=kept)
     channel, response = session.open_channel(), Sent()
     await channel.send(b"early")
     if is_attached:
