@@ -236,7 +236,7 @@ class Sync:
 
 def announced(capabilities: JsonObject) -> frozenset[Kind]:
     """Return the lists whose changes a server with these capabilities announces."""
-    said = {kind: capabilities.get(capability) for kind, capability in _CAPABILITIES.items()}
+    said: dict[Kind, JsonValue] = {kind: capabilities.get(name) for kind, name in _CAPABILITIES.items()}
     return frozenset(kind for kind, about in said.items() if isinstance(about, dict) and about.get("listChanged"))
 
 
