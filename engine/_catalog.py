@@ -16,6 +16,7 @@ import orjson
 from engine._arguments import ArgumentCheck
 from engine._document import document_of
 from engine._pattern import match, pattern_in
+from engine._quote import QUOTED_CHARS, quoted_part
 from engine._search import SearchIndex, nearest
 from typegen import DETAIL_TOKEN_BUDGET, Declaration, Tool, assign_identifiers, declare, fold_name
 
@@ -112,7 +113,7 @@ class Catalog:
         An identifier counts first, then a name that differs from just one tool's in case, dots or separators only.
         """
         exact = self.tools.get(name)
-        if exact is not None:
+        if exact is not None or len(name) > self._longest_name:
             return exact
         folded = self._folded.get(fold_name(name), ())
         return folded[0] if len(folded) == 1 else None
@@ -124,8 +125,9 @@ class Catalog:
     def unknown_tool_message(self, name: str) -> str:
         """Say that there is no tool ``name``, and which are nearest or how to find one."""
         near = self.nearest(name)
-        hint = f"Nearest: {', '.join(near)}" if near else f"Find tools with codemode.search({json.dumps(name)})"
-        return f"{name}: no such tool. {hint}"
+        searched = json.dumps(name[:QUOTED_CHARS])
+        hint = f"Nearest: {', '.join(near)}" if near else f"Find tools with codemode.search({searched})"
+        return f"{quoted_part(name)}: no such tool. {hint}"
 
     def nearest(self, name: str, *, limit: int = 3) -> list[str]:
         """Return the identifiers that look most like ``name``."""
@@ -178,6 +180,11 @@ class Catalog:
     @cached_property
     def _ordered(self) -> tuple[CatalogTool, ...]:
         return tuple(self.tools.values())
+
+    @cached_property
+    def _longest_name(self) -> int:
+        """Characters of a name that may mean a tool: twice the longest, for all the separators that it may have."""
+        return 2 * max((len(entry.server_id) + len(entry.tool.name) for entry in self._ordered), default=0) + 100
 
     @cached_property
     def _folded(self) -> Mapping[str, Sequence[CatalogTool]]:

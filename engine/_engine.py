@@ -16,6 +16,7 @@ from engine._kept_runs import MemoryRunStore, new_run_id
 from engine._learned import LearnedView, Learner, MemoryLearnedTypes
 from engine._limits import EngineLimits
 from engine._query import query_tools
+from engine._quote import quoted_part
 from engine._run import Run
 from engine._source import program_text
 
@@ -226,7 +227,7 @@ class Engine:
             await running.wait()
         kept = await self._store.find(owner, run_id)
         if kept is None or (kept.value is None and kept.failure is None):
-            raise CallError(f"result: no result {run_id!r} is kept: run that program again", name="Error")
+            raise CallError(f"result: no result {quoted_part(run_id)!r} is kept: run that program again", name="Error")
         if kept.value is None:
             raise CallError(f"result: the run {run_id} failed: {kept.failure}", name="Error")
         return kept.value

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from engine._quote import quoted_part
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -59,7 +61,9 @@ class UnknownRunError(EngineError):
     """Raised when nothing is kept of the run to resume: it never failed, was long ago, or is somebody else's."""
 
     def __init__(self, run_id: str) -> None:
-        super().__init__(f"nothing is kept of run {run_id!r}: send the program without resume to start anew")
+        super().__init__(
+            f"nothing is kept of run {quoted_part(run_id)!r}: send the program without resume to start anew"
+        )
         self.run_id = run_id
 
 

@@ -11,6 +11,7 @@ from engine._blocks import as_block
 from engine._call import ToolCall
 from engine._errors import CallError, UpstreamError
 from engine._json_text import json_text
+from engine._quote import quoted_part
 from engine._records import CallFact
 from engine._surface import BUILTINS, TOOL_ERROR
 from engine._unwrap import unwrap
@@ -164,7 +165,7 @@ class HostCalls:
         server, limit = _search_options(options)
         if server is not None and server not in {known.id for known in self._catalog.servers}:
             known_ids = ", ".join(known.id for known in self._catalog.servers)
-            raise CallError(f"search: no server {server!r}. Servers: {known_ids}", name="TypeError")
+            raise CallError(f"search: no server {quoted_part(server)!r}. Servers: {known_ids}", name="TypeError")
         wanted = [str(query) for query in queries[:_QUERIES_MAX]]
         found = self._catalog.search(wanted, server=server, limit=limit)
         if not found and len(self.empty_searches) < _EMPTY_SEARCHES_TOLD:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 import orjson
 
 from engine._errors import CallError
+from engine._quote import quoted_part
 from typegen import declare
 
 if TYPE_CHECKING:
@@ -45,10 +46,11 @@ def query_tools(
     ``CallError`` for an unknown server or detail, or a bad expression.
     """
     if detail not in get_args(Detail):
-        raise CallError(f"query: detail {detail!r} is not one of {', '.join(get_args(Detail))}", name="TypeError")
+        known_details = ", ".join(get_args(Detail))
+        raise CallError(f"query: detail {quoted_part(detail)!r} is not one of {known_details}", name="TypeError")
     known_ids = [known.id for known in catalog.servers]
     if server is not None and server not in known_ids:
-        raise CallError(f"query: no server {server!r}. Servers: {', '.join(known_ids)}", name="TypeError")
+        raise CallError(f"query: no server {quoted_part(server)!r}. Servers: {', '.join(known_ids)}", name="TypeError")
     wanted = limit if limit is not None else (_NAMES_LIMIT if detail == "names" else QUERY_LIMIT)
     found = catalog.search(query, server=server, limit=max(1, min(wanted, QUERY_LIMIT_MAX)))
     if not found:
@@ -76,7 +78,7 @@ def _nothing(catalog: Catalog, query: str, server: str | None) -> str:
     where = f" on {server}" if server is not None else ""
     near = catalog.nearest(query)
     hint = f"Names that look alike: {', '.join(near)}." if near else f"Servers: {', '.join(_offering(catalog))}."
-    return f"No tool{where} matches {query!r}. {hint}"
+    return f"No tool{where} matches {quoted_part(query)!r}. {hint}"
 
 
 def _offering(catalog: Catalog) -> list[str]:

@@ -64,7 +64,10 @@ _COVERED = 0.6
 half of that, unless it has most of the words. A wrong answer costs the reader some tokens, a missing one the task: so
 low that 29 of BFCL's 2,501 requests find nothing, half of them in other languages than their tools."""
 _QUERY_WORDS_MAX = 200
-"""Words of a query that are looked at; a longer text is a document and not a query."""
+_QUERY_CHARS_MAX = 4_000
+"""Of a query that are looked at; a longer text is a document and not a query."""
+_NAME_CHARS_MAX = 200
+"""Of a name that is compared with others."""
 
 
 @dataclass(slots=True)
@@ -113,7 +116,7 @@ class SearchIndex:
 
         Returns nothing where no document has enough of the query: a poor answer costs the reader more than none.
         """
-        asked = list(islice(words(query), _QUERY_WORDS_MAX))
+        asked = list(islice(words(query[:_QUERY_CHARS_MAX]), _QUERY_WORDS_MAX))
         sought = _content(asked)
         scores, cover, shares = ([0.0] * self._size for _ in range(3))
         whole = 0.0
@@ -217,10 +220,10 @@ def trigrams(name: str) -> frozenset[str]:
 
 def nearest(name: str, known: Iterable[str], *, limit: int = 3) -> list[str]:
     """Return the names that share most trigrams with ``name``, best first; none where nothing is near."""
-    wanted = trigrams(name)
+    wanted = trigrams(name[:_NAME_CHARS_MAX])
     scored = []
     for candidate in known:
-        grams = trigrams(candidate)
+        grams = trigrams(candidate[:_NAME_CHARS_MAX])
         score = 2 * len(wanted & grams) / ((len(wanted) + len(grams)) or 1)
         if score >= 0.35:
             scored.append((-score, candidate))

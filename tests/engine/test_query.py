@@ -44,6 +44,15 @@ async def test_schemas_are_the_definitions_under_the_name_that_is_called(engine:
     assert found[0]["inputSchema"]["required"] == ["path"]
 
 
+async def test_a_very_long_query_or_name_is_not_repeated_whole(engine: Engine, catalog: Catalog) -> None:
+    nothing = engine.query("zq" * 100_000, catalog=catalog)
+    with pytest.raises(CallError) as unknown_server:
+        engine.query("issue", catalog=catalog, server="zq" * 100_000)
+
+    assert len(nothing) < 500
+    assert len(str(unknown_server.value)) < 500
+
+
 async def test_a_regular_expression_finds_names(engine: Engine, catalog: Catalog) -> None:
     found = engine.query("/^tracker_get/", catalog=catalog, detail="names")
 

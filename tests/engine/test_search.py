@@ -179,6 +179,29 @@ def test_a_query_of_any_size_or_characters_is_answered(hub: Catalog, query: str)
     assert len(names(hub, query)) <= 8
 
 
+@pytest.mark.parametrize("name", ["x" * 3_000_000, "x-" * 1_500_000])
+@pytest.mark.parametrize("method", ["find", "nearest", "search", "unknown_tool_message"])
+def test_of_names_and_queries_of_megabytes_the_head_is_looked_at(hub: Catalog, method: str, name: str) -> None:
+    ask = getattr(hub, method)
+    ask("warm")
+    tracemalloc.start()
+
+    answer = ask(name)
+    _, most_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert most_bytes < 300_000
+    assert len(answer or "") < 1_000
+
+
+def test_a_tool_with_a_very_long_name_is_found_by_it_however_it_is_separated() -> None:
+    found = catalog(tool("a_long.name-" * 100))
+
+    assert found.find("hub_" + "aLong_Name." * 100) is not None
+    assert found.find("hub" + "-a-long--name" * 100) is not None
+    assert found.find("hub" + "a_long_name" * 101) is None
+
+
 def test_words_of_a_million_letters_take_no_room_once_their_catalog_is_gone() -> None:
     tracemalloc.start()
 
