@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typegen import JsonObject, JsonValue
 
 _PLACES_SHOWN = 5
+_CUTS_SHOWN = 10
 _FOUND_KEYS = {"name", "server", "description", "declaration"}
 
 
@@ -49,7 +50,8 @@ class AnswerText:
         notes = self.notes
         if self.left_out:
             rest = f'all of it: codemode.result("{kept_as}")' if kept_as else "the rest is not kept: return less"
-            notes = (f"cut: {'; '.join(self.left_out)}; {rest}", *notes)
+            told = [*self.left_out[:_CUTS_SHOWN], *(["…"] if len(self.left_out) > _CUTS_SHOWN else [])]
+            notes = (f"cut: {'; '.join(told)}; {rest}", *notes)
         return "\n".join([*self.parts, *(f"[{note}]" for note in notes)])
 
 

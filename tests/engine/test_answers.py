@@ -166,6 +166,25 @@ async def test_each_large_part_of_an_object_gets_a_fair_share_and_small_ones_sta
     assert f"a: {len(value['a'])} of 500 items; b: {len(value['b'])} of 500 items" in note
 
 
+async def test_what_lies_more_than_ten_levels_deep_is_left_out_rather_than_cut(run: Run) -> None:
+    deep = await run("let v = 'x'.repeat(30_000); for (let i = 0; i < 10; i++) v = {in: v}; return v")
+    deeper = await run("let v = 'x'.repeat(30_000); for (let i = 0; i < 11; i++) v = {in: v}; return v")
+    deepest = await run("let v = 'x'.repeat(30_000); for (let i = 0; i < 99; i++) v = [v]; return v")
+
+    assert deep.text.startswith('{"in":' * 10 + '"xxx')
+    assert deeper.text.startswith('{"in":' * 9 + "{" + "}" * 10 + "\n")
+    assert f"cut: {'.'.join(['in'] * 9)}: 1 of 1 keys left out: in; all of it" in deeper.text
+    assert deepest.text.startswith("[" * 10 + "]" * 10 + "\n")
+
+
+async def test_a_cut_value_with_very_long_keys_or_many_parts_is_cut_in_few_words(run: Run) -> None:
+    long_keys = await run("return Object.fromEntries([...'abcd'].map(c => [c.repeat(50_000), 1]))")
+    many_parts = await run("return Array.from({length: 4}, () => Array.from({length: 9}, () => 'x'.repeat(9_000)))")
+
+    assert len(long_keys.text) < 500
+    assert len(many_parts.text) < 24_500
+
+
 async def test_a_long_text_is_cut_between_lines(run: Run) -> None:
     cut = await run("return Array.from({length: 5000}, (_, i) => `line ${i} of the report`).join('\\n')")
     lines = cut.text.splitlines()
