@@ -70,6 +70,7 @@ _COMBINING = frozenset(
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 _OBJECT_NAMES = frozenset({"object", "dict", "map"})
 _ARRAY_NAMES = frozenset({"array", "list"})
+_KNOWN_NAMES = _OBJECT_NAMES | _ARRAY_NAMES | _SIMPLE.keys()
 _OBJECT_KEYWORDS = ("properties", "additionalProperties", "patternProperties", "propertyNames", "required")
 _ARRAY_KEYWORDS = ("items", "prefixItems")
 _EVERY_KEY = frozenset({"", ".*", "^.*$", "^.*", ".*$", "^(.*)$", "(.*)", ".+", "^.+$", "^.+", "^(.+)$", "^", "$"})
@@ -237,7 +238,7 @@ class Reader:
 
     def _allowed(self, values: list[JsonValue], names: list[JsonValue] | None) -> Type:
         if names is not None:
-            kinds = [name for name in names if isinstance(name, str)]
+            kinds = _KNOWN_NAMES.intersection(name for name in names if isinstance(name, str))
             values = [value for value in values if any(_is_a(value, kind) for kind in kinds)]
         if len(values) > MAX_LITERALS:
             return union(dict.fromkeys(_kind_of(value) for value in values))

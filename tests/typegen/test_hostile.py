@@ -125,6 +125,10 @@ BOMBS: dict[str, Any] = {
     },
     "unions of itself": {"anyOf": [{"$ref": "#"}, {"type": "array", "items": {"$ref": "#"}}]},
     "a hundred thousand literals": {"enum": [f"value {at}" for at in range(100_000)]},
+    "a hundred thousand literals of ten thousand types that there are not": {
+        "type": [f"type {at}" for at in range(10_000)],
+        "enum": [f"value {at}" for at in range(100_000)],
+    },
     "a hundred thousand properties": {
         "type": "object",
         "properties": {f"p{at}": {"type": "string"} for at in range(100_000)},
