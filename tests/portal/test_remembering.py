@@ -154,6 +154,24 @@ async def test_no_configured_secret_reaches_the_store(
     assert TOKEN.encode() not in stored
 
 
+async def test_an_ordinary_word_of_a_servers_environment_comes_back_from_the_store_as_it_was(
+    upstream: Upstreamed, serving: Serving, portal_at: PortalAt, free_port: int
+) -> None:
+    region: JsonObject = {"type": "object", "properties": {"region": {"enum": ["eu-west-1", "us-east-1"]}}}
+    upstream.definitions.clear()
+    upstream.offer("deploy", inputSchema=region)
+    env = {"REGION": Secret("eu-west-1"), "API_KEY": Secret("swordfish")}
+    servers = (
+        ServerConfig(id="up", url=f"http://127.0.0.1:{free_port}/mcp"),
+        ServerConfig(id="off", command="cat", env=env, enabled=False),
+    )
+    async with serving(upstream, port=free_port), portal_at(*servers) as (portal, _):
+        await until_stored(portal, "deploy")
+
+    async with portal_at(*servers) as (portal, _):
+        assert portal.catalog().tools["up_deploy"].tool.input_schema == region
+
+
 async def test_calls_that_the_stop_cancels_are_recorded(
     upstream: Upstreamed, serving: Serving, portal_at: PortalAt
 ) -> None:
