@@ -89,10 +89,8 @@ def _tool_prefix(error: GuestError, catalog: Catalog) -> str:
 
 def _source_line(error: GuestError, source: str) -> str:
     """Quote the line of the agent's source that the error names."""
-    if error.line is None:
+    # The isolate says which line it was: any number at all.
+    if error.line is None or not 1 <= error.line <= source.count("\n") + 1:
         return ""
-    lines = source.split("\n", error.line)
-    if not 1 <= error.line <= len(lines):
-        return ""
-    line = lines[error.line - 1].strip()
+    line = source.split("\n", error.line)[error.line - 1].strip()
     return f"  {error.line} | {line[:_LINE_CHARS]}" if line else ""

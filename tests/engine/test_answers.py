@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine import Catalog, Engine, EngineLimits, ServerTools
-from sandbox import Limits
+from engine._failure import failure_text
+from sandbox import Limits, ProgramError
 from tests.engine.conftest import PNG, schema
 from typegen import Tool
 
@@ -241,6 +242,13 @@ async def test_no_name_that_a_program_gives_its_error_hides_that_it_failed(run: 
     assert written.run.status == status
     assert written.text.startswith(name[:100])
     assert len(written.text) < 400
+
+
+@pytest.mark.parametrize("line", [-1, 0, 3, 2**31, 2**70])
+def test_a_line_that_the_program_does_not_have_is_not_quoted(catalog: Catalog, line: int) -> None:
+    error = ProgramError("no", name="Error", line=line, column=1)
+
+    assert failure_text(error, source="one\ntwo", catalog=catalog) == f"Error at {line}:1: no"
 
 
 async def test_a_shortened_declaration_says_how_to_see_the_whole_and_depth_shows_it(
