@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import OrderedDict
 from dataclasses import replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from weakref import WeakKeyDictionary
 
 from typegen import learn
 
@@ -30,7 +28,8 @@ _SAYING_NOTHING: Final = frozenset({"$schema", "title", "description", "type", "
 class LearnedKey(NamedTuple):
     """What a shape was learned from: a tool with that input schema, in a scope.
 
-    ``scope`` is empty where every user calls the server with one account, else it names the account.
+    ``scope`` is empty where every user calls the server with one account, else it names the account. ``schema_hash`` is
+    the tool's ``input_digest``: where the input schema changes, the result may have changed as well.
     """
 
     scope: str
@@ -80,7 +79,9 @@ class Learner:
     def __init__(self, types: LearnedTypes) -> None:
         self._types = types
         self._equal_results: OrderedDict[LearnedKey, int] = OrderedDict()
-        self._tools: OrderedDict[tuple[Tool, LearnedKey], tuple[ResultShape, Tool]] = OrderedDict()
+        # Weak: what was learned of a tool is told of it as long as a catalog has it.
+        self._tools: WeakKeyDictionary[Tool, dict[LearnedKey, tuple[ResultShape, Tool]]] = WeakKeyDictionary()
+        self._tools_made = 0
 
     def learn(self, key: LearnedKey, value: JsonValue) -> None:
         """Learn from one result; once a shape has settled, from some of them."""
@@ -103,12 +104,14 @@ class Learner:
         shape = self._types.get(key)
         if shape is None:
             return tool
-        known = self._tools.get((tool, key))
+        by_key = self._tools.get(tool, {})
+        known = by_key.get(key)
         if known is None or known[0] is not shape:
+            self._tools_made += 1
+            if self._tools_made % MAX_SHAPES == 0:
+                self._tools.clear()
             known = (shape, replace(tool, output_schema=shape.as_schema(), is_output_learned=True))
-            self._tools[tool, key] = known
-            if len(self._tools) > MAX_SHAPES:
-                self._tools.popitem(last=False)
+            self._tools.setdefault(tool, {})[key] = known
         return known[1]
 
 
@@ -134,7 +137,7 @@ class LearnedView:
 
     def _key(self, entry: CatalogTool) -> LearnedKey:
         account = self._accounts.get(entry.server_id, "")
-        return LearnedKey(account, entry.server_id, entry.name, schema_hash(entry.tool))
+        return LearnedKey(account, entry.server_id, entry.name, entry.tool.input_digest)
 
 
 def declares_output(tool: Tool) -> bool:
@@ -144,13 +147,3 @@ def declares_output(tool: Tool) -> bool:
         return False
     is_any_object = schema.get("type", "object") == "object" and schema.get("additionalProperties") in (None, True, {})
     return not (is_any_object and schema.keys() <= _SAYING_NOTHING)
-
-
-@lru_cache(maxsize=8_192)
-def schema_hash(tool: Tool) -> str:
-    """Return a hash of the tool's input schema: where that changes, the result may have changed as well."""
-    try:
-        text = json.dumps(tool.input_schema, default=dict, sort_keys=True)
-    except (TypeError, ValueError, RecursionError):  # circular, deeper than the stack, or keys that cannot be sorted
-        text = ""
-    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from typegen._assembly import resolve
 from typegen._notes import Docs
@@ -23,14 +22,17 @@ if TYPE_CHECKING:
 DEFAULT_TOKEN_BUDGET = 200  # five such declarations make an answer of about 1,000 tokens
 DETAIL_TOKEN_BUDGET = 4_000  # for someone who asked for one tool by name, with a depth
 MAX_TOKENS = 100_000  # the bound where there is no budget: beyond any real declaration
-MAX_CACHED = 8_192  # about 8 MB of text
+MAX_CACHED_CHARS = 16 * 2**20  # of text: some 10,000 declarations of the usual size
 
+_ENTRY_CHARS = 500  # what a cached declaration takes beside its text
 _MAX_SUMMARY_CHARS = 160
 _MAX_DESCRIPTION_CHARS = 2_000
 _GLUE_TOKENS = 8  # parentheses, Promise, JSDoc
 _OUTPUT_SHARE = 0.35  # of the budget, at least, when the result has that much to show
 _MAX_MISSES = 12  # nested types tried that did not fit, before the search for smaller ones ends
 _NOTES = (Docs(110), Docs(60), Docs(0))  # what is tried, richest first
+
+_Key: TypeAlias = tuple[str, str, int | None, int | None, bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +64,12 @@ def declare(
     stub, or its name stands in a comment. ``depth`` unfolds no more than so many levels of nested types. ``None`` is no
     limit, for the depth and for the budget. Declarations are cached by the content of the tool.
     """
-    return _declare(tool, identifier, token_budget, depth, has_output)
+    key = (tool.digest, identifier, token_budget, depth, has_output)
+    known = _CACHE.get(key)
+    if known is None:
+        known = _Sketch(tool, identifier, token_budget, depth, has_output=has_output).finish()
+        _CACHE.put(key, known)
+    return known
 
 
 def unfold(tool: Tool, *, identifier: str, stub: str, token_budget: int | None = DETAIL_TOKEN_BUDGET) -> str | None:
@@ -76,11 +83,6 @@ def unfold(tool: Tool, *, identifier: str, stub: str, token_budget: int | None =
 def type_of(schema: Mapping[str, JsonValue] | bool, *, name: str = "T") -> str:
     """Return ``type T = ...`` for ``schema``, whole, without notes; types that it names follow, each on its line."""
     return _type_text(schema, name, Reader({} if isinstance(schema, bool) else schema), None)
-
-
-@lru_cache(maxsize=MAX_CACHED)
-def _declare(tool: Tool, identifier: str, budget: int | None, depth: int | None, has_output: bool) -> Declaration:
-    return _Sketch(tool, identifier, budget, depth, has_output=has_output).finish()
 
 
 def _type_text(later: Mapping[str, JsonValue] | bool | Type, name: str, reader: Reader, budget: int | None) -> str:
@@ -102,6 +104,28 @@ def _type_text(later: Mapping[str, JsonValue] | bool | Type, name: str, reader: 
         waiting.extend(printer.marks_in(body))
     (text,), types, _folded = resolve(printer.nodes, [text], (name,))
     return "\n".join([f"type {name} = {text}", *types])
+
+
+class _Cache:
+    """Declarations by the digests of their tools, so that no schema is held; those made first go first."""
+
+    def __init__(self, *, max_chars: int) -> None:
+        self._max_chars = max_chars
+        self._known: dict[_Key, Declaration] = {}
+        self._chars = 0
+
+    def get(self, key: _Key) -> Declaration | None:
+        return self._known.get(key)
+
+    def put(self, key: _Key, declaration: Declaration) -> None:
+        self._known[key] = declaration
+        self._chars += len(declaration.text) + _ENTRY_CHARS
+        while self._chars > self._max_chars:
+            oldest = self._known.pop(next(iter(self._known)))
+            self._chars -= len(oldest.text) + _ENTRY_CHARS
+
+
+_CACHE = _Cache(max_chars=MAX_CACHED_CHARS)
 
 
 class _Sketch:

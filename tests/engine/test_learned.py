@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -108,6 +110,20 @@ async def test_another_input_schema_is_another_tool_to_learn_about(
 
     assert "Promise<unknown>" in engine.query("get issue", catalog=other)
     assert f"Promise<{ISSUE}>" in engine.query("other words", catalog=same)
+
+
+async def test_of_a_tool_that_no_catalog_has_any_more_nothing_is_held(run: Run, engine: Engine) -> None:
+    await run("await codemode.tracker_get_issue({id: 1})")
+    described = replace(TOOLS[1], description="Other words.")
+    known = weakref.ref(described)
+    other = Catalog.build([ServerTools(id="tracker", tools=(described,))])
+    declared = engine.query("other words", catalog=other)
+
+    del described, other
+    gc.collect()
+
+    assert f"Promise<{ISSUE}>" in declared
+    assert known() is None
 
 
 async def test_what_an_account_of_ones_own_returned_is_shown_to_that_account_only(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import time
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from typegen import JsonObject, JsonValue, Tool, declare, declare_module, type_of
+from typegen._declare import _Cache
 
 if TYPE_CHECKING:
     from tests.typegen.conftest import Compiler
@@ -165,6 +168,41 @@ def test_a_schema_bomb_is_declared_in_bounded_time_and_size(name: str, compiler:
     assert len(compact.text) < 4_000
     assert len(whole) < 1_000_000
     assert compiler.errors(whole) == {}
+
+
+def circular() -> Tool:
+    schema: JsonObject = {}
+    schema["self"] = schema
+    return Tool(name="t", input_schema=schema)
+
+
+def test_no_two_tools_whose_schemas_cannot_be_written_are_taken_for_one() -> None:
+    digests = {circular().digest for _ in range(10)}
+
+    assert len(digests) == 10
+
+
+def test_a_declaration_that_is_kept_holds_no_schema() -> None:
+    tool = Tool(name="t", input_schema={"type": "object"}, description="Known by its content.")
+    known = weakref.ref(tool)
+    first = declare(tool, identifier="s_t")
+
+    del tool
+    gc.collect()
+
+    assert known() is None
+    equal = Tool(name="t", input_schema={"type": "object"}, description="Known by its content.")
+    assert declare(equal, identifier="s_t") is first
+
+
+def test_the_oldest_declarations_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("typegen._declare._CACHE", _Cache(max_chars=3_000))
+    tools = [Tool(name="t", input_schema={}, description=f"{number} {'x' * 400}") for number in range(4)]
+    first = [declare(tool, identifier="s_t", token_budget=None) for tool in tools]
+
+    again = [declare(tool, identifier="s_t", token_budget=None) for tool in reversed(tools)]
+
+    assert [one is other for one, other in zip(first, reversed(again), strict=True)] == [False, True, True, True]
 
 
 BROKEN: list[Any] = [
