@@ -77,7 +77,7 @@ def context(
     if as_json:
         print_json(report.as_json())
     else:
-        console = Console(highlight=False)
+        console = Console(highlight=False, markup=False, emoji=False)
         if not console.is_terminal:
             console.width = _PIPE_COLUMNS
         show_report(console, report, top=top)

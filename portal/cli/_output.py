@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import sys
 from typing import TYPE_CHECKING, Final
 
 import typer
+
+from portal._printable import printable, printable_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,19 +18,6 @@ if TYPE_CHECKING:
 
 _LINE: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _TIME: Final = "%Y-%m-%dT%H:%M:%S%z"
-
-
-# All controls but tab and newline, and the marks that turn the direction of text.
-_STEERING: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-_LINE_BREAKS: Final = re.compile(r"[\t\n]")
-
-
-def printable(text: str) -> str:
-    """Return ``text`` with every character that would steer a terminal written out, ESC as ``\\x1b``.
-
-    What servers and programs write can move the cursor, hide lines, or make a link of anything.
-    """
-    return _STEERING.sub(_written_out, text)
 
 
 def print_text(text: str, *, nl: bool = True) -> None:
@@ -44,7 +32,7 @@ def print_json(value: JsonValue) -> None:
 
 def print_table(rows: Sequence[Sequence[str]], *, headings: Sequence[str] = ()) -> None:
     """Print rows with aligned columns on stdout; the last column is as long as it is."""
-    table = [[_one_line(cell) for cell in row] for row in ([headings] if headings else []) + [*rows]]
+    table = [[printable_line(cell) for cell in row] for row in ([headings] if headings else []) + [*rows]]
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))] if table else []
     for row in table:
         cells = [cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=False)]
@@ -78,15 +66,7 @@ class _Formatter(logging.Formatter):
     """One record, one line, and after it its traceback if it has one: no message can pass for another record."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 -- logging's name
-        return _one_line(super().formatMessage(record))
+        return printable_line(super().formatMessage(record))
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(super().format(record))
-
-
-def _one_line(text: str) -> str:
-    return _LINE_BREAKS.sub(_written_out, printable(text))
-
-
-def _written_out(match: re.Match[str]) -> str:
-    return match[0].encode("unicode_escape").decode()

@@ -12,9 +12,10 @@ import typer
 
 from portal._config import Config
 from portal._kept_offers import KeptOffers
+from portal._printable import printable
 from portal._redaction import Redactor, redacted_logs
 from portal.cli._options import AsJson, ConfigPath, Debug, McpConfigPath, check_server
-from portal.cli._output import print_json, print_table, printable, start_logging
+from portal.cli._output import print_json, print_table, start_logging
 from portal.cli._session import exit_code, faults, opened
 from portal.store import Store
 from portal.upstream import Fleet

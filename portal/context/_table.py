@@ -9,6 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from portal._printable import printable_line
 from portal.context._wording import (
     HOW_LISTS_ARE_COUNTED,
     HOW_PROGRAMS_ARE_COUNTED,
@@ -55,7 +56,7 @@ def _show_servers(console: Console, report: ContextReport) -> None:
     total = report.modes[0].tokens
     table = _table("server", "name", "status", "tools", "tokens", "share", "whole list", left=3)
     for server in report.servers:
-        cells = (server.id, server.name, server.status, f"{server.tools:,}", f"{server.tokens:,}")
+        cells = (server.id, printable_line(server.name), server.status, f"{server.tools:,}", f"{server.tokens:,}")
         table.add_row(*cells, share(server.tokens, total), f"{server.whole:,}")
     console.print(table)
 
@@ -66,7 +67,7 @@ def _show_tools(console: Console, report: ContextReport, top: int) -> None:
     table = _table("tool", "tokens", "description", "input schema", "whole", left=1)
     for tool in shown:
         figures = (tool.tokens, tool.description, tool.input_schema, tool.whole)
-        table.add_row(tool.name, *(f"{figure:,}" for figure in figures))
+        table.add_row(printable_line(tool.name), *(f"{figure:,}" for figure in figures))
     console.print(table)
 
 
@@ -92,7 +93,7 @@ def _show_program(console: Console, program: ProgramCost) -> None:
         table.add_row(name, f"{code:,}", f"{direct:,}", gain, style="bold" if name.startswith("context") else "")
     console.print(table)
     calls = ", ".join(f"{name} x{count}" if count > 1 else name for name, count in program.calls)
-    _prose(console, f"Calls: {calls or 'none'}.")
+    _prose(console, printable_line(f"Calls: {calls or 'none'}."))
     _prose(console, HOW_PROGRAMS_ARE_COUNTED)
 
 

@@ -58,7 +58,7 @@ def run_demo(
     what to paste into clients: name, place and text of each. Raises ``ConfigError``, ``AddressInUse``, or
     ``CallFailed`` when a call of the showing failed.
     """
-    console = Console(highlight=False, quiet=as_json)
+    console = Console(highlight=False, markup=False, emoji=False, quiet=as_json)
     config = demo_config(repository=repository, port=port)
     job = Job.planned(repository=repository, today=datetime.now(UTC).date())
 

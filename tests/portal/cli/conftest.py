@@ -33,6 +33,35 @@ class Portico(Protocol):
     def __call__(self, *arguments: str, environ: Mapping[str, str] | None = None, stdin: str = "") -> Done: ...
 
 
+class NamedServer(Protocol):
+    """Makes a real server over stdio whose tools have these names; returns its keys for an item of ``servers``."""
+
+    def __call__(self, *tools: str) -> str: ...
+
+
+SERVER_OF_NAMES = """\
+import json, sys
+import anyio, mcp_types
+from mcp.server import Server
+from mcp.server.stdio import stdio_server
+
+TOOLS = [mcp_types.Tool(name=name, input_schema={"type": "object"}) for name in json.loads(sys.argv[1])]
+
+async def list_tools(context, params):
+    return mcp_types.ListToolsResult(tools=TOOLS)
+
+async def call_tool(context, params):
+    return mcp_types.CallToolResult(content=[mcp_types.TextContent(text=params.name)])
+
+async def main():
+    server = Server("named", on_list_tools=list_tools, on_call_tool=call_tool)
+    async with stdio_server() as (read, write):
+        await server.run(read, write, server.create_initialization_options())
+
+anyio.run(main)
+"""
+
+
 @pytest.fixture
 def portico(tmp_path: Path) -> Portico:
     def run(*arguments: str, environ: Mapping[str, str] | None = None, stdin: str = "") -> Done:
@@ -57,3 +86,15 @@ def time_server() -> str:
     """The real mcp-server-time, two tools over stdio, as an item of ``servers``."""
     command = json.dumps(sys.executable)
     return f"{{id: clock, command: {command}, args: [-m, mcp_server_time, --local-timezone, UTC]}}"
+
+
+@pytest.fixture
+def named_server(tmp_path: Path) -> NamedServer:
+    script = tmp_path / "server_of_names.py"
+    script.write_text(SERVER_OF_NAMES)
+
+    def keys(*tools: str) -> str:
+        arguments = json.dumps([str(script), json.dumps(tools)])
+        return f"command: {json.dumps(sys.executable)}, args: {arguments}"
+
+    return keys

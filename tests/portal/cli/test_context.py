@@ -13,7 +13,7 @@ from portal._tokens import count_tokens
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.portal.cli.conftest import Portico
+    from tests.portal.cli.conftest import NamedServer, Portico
 
 Figures = dict[str, Any]
 
@@ -102,6 +102,35 @@ def test_a_table_is_printed_with_the_largest_tools_first(portico: Portico) -> No
     assert done.out.index("tracker_search_issues ") < done.out.index("tracker_create_issue ")
     assert not re.search(r"^tracker_get_person", done.out, re.MULTILINE)
     assert re.search(r"^code mode +\?codemode=search_and_execute +1 +\d+", done.out, re.MULTILINE)
+
+
+def test_names_of_servers_and_tools_are_printed_as_they_are(
+    tmp_path: Path, portico: Portico, named_server: NamedServer
+) -> None:
+    server = named_server("a[/b]", ":smile:")
+    (tmp_path / "portico.yaml").write_text(f"servers: [{{id: docs, name: 'Docs [beta]', {server}}}]\n")
+
+    done = portico("context", "--config", "portico.yaml")
+
+    assert (done.code, done.err) == (0, "")
+    assert re.search(r"^docs +Docs \[beta\] +ready", done.out, re.MULTILINE)
+    assert re.search(r"^docs_a\[/b\] ", done.out, re.MULTILINE)
+    assert re.search(r"^docs_:smile: ", done.out, re.MULTILINE)
+
+
+def test_a_name_that_steers_a_terminal_is_written_out(
+    tmp_path: Path, portico: Portico, named_server: NamedServer
+) -> None:
+    server = named_server("a\x1b[2Jb")
+    (tmp_path / "portico.yaml").write_text(f"servers: [{{id: docs, {server}}}]\n")
+    (tmp_path / "program.js").write_text("codemode[Object.keys(codemode).find(name => name.startsWith('docs_'))]({})")
+
+    done = portico("context", "--config", "portico.yaml", "--program", "program.js")
+
+    assert (done.code, done.err) == (0, "")
+    assert "\x1b" not in done.out
+    assert r"docs_a\x1b[2Jb" in done.out
+    assert r"Calls: docs_a\x1b[2Jb." in done.out
 
 
 def test_a_page_is_written_that_needs_nothing_beside_itself(tmp_path: Path, portico: Portico) -> None:
