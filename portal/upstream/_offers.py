@@ -204,9 +204,16 @@ def _is_valid(kind: Kind, definition: JsonObject) -> bool:
 def _digest(listed: Sequence[JsonValue]) -> str:
     try:
         content = orjson.dumps(listed)
-    except TypeError:  # integers beyond 64 bits, or strings that are not Unicode
-        content = json.dumps(listed).encode()
+    except TypeError:  # integers beyond 64 bits, strings that are not Unicode, or nested deep
+        content = b"\n".join(map(_written, listed))
     return hashlib.sha256(content).hexdigest()
+
+
+def _written(definition: JsonValue) -> bytes:
+    try:
+        return json.dumps(definition).encode()
+    except RecursionError:  # it will be left out, whatever it says
+        return b"too deep"
 
 
 _EMPTY: Final = _digest([])

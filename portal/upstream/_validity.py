@@ -11,7 +11,6 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 import anyio.to_thread
-from pydantic import ValidationError
 
 from portal.wire import MODERN_VERSION
 
@@ -30,12 +29,15 @@ async def load_models() -> None:
 
 
 def is_valid_item(definition: JsonObject, *, method: str, field: str, version: str) -> bool:
-    """Say whether ``version`` has such an item in ``field`` of what ``method`` answers, ``tools`` of ``tools/list``."""
+    """Say whether ``version`` has such an item in ``field`` of what ``method`` answers, ``tools`` of ``tools/list``.
+
+    One that is nested a hundred levels deep is none: what can be read of a server could not be written for a client.
+    """
     from mcp_types.methods import serialize_server_result  # noqa: PLC0415 -- see the module's docstring
 
     about = _MODERN_LIST if version == MODERN_VERSION else {}
     try:
         serialize_server_result(method, version, {field: [definition], **about})
-    except ValidationError:
+    except ValueError:  # of pydantic: also for what is nested too deep
         return False
     return True

@@ -16,8 +16,8 @@ def test_a_portal_starts_without_the_sdk_and_its_models(module: str) -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
 
     tops = {name.partition(".")[0] for name in loaded.stdout.split()}
-    assert {"portal", "pydantic"} <= tops
-    assert not {"mcp", "mcp_types", "httpx", "httpx2", "alembic"} & tops
+    assert {"portal", "orjson"} <= tops
+    assert not {"mcp", "mcp_types", "pydantic", "httpx", "httpx2", "alembic"} & tops
 
 
 def test_the_driver_and_dialect_of_postgresql_are_loaded_only_for_such_a_store() -> None:

@@ -75,6 +75,22 @@ async def test_one_invalid_definition_of_any_kind_is_left_out_with_a_warning(cap
     assert all(word in caplog.text for word in ("bad-tool", "bad-prompt", "bad://resource", "'greet'"))
 
 
+@pytest.mark.parametrize("depth", [200, 350])
+async def test_a_tool_that_is_nested_too_deep_to_be_passed_on_is_left_out(
+    depth: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    schema: JsonObject = {"type": "string"}
+    for _ in range(depth):
+        schema = {"type": "object", "properties": {"inner": schema}}
+    offering = Offering.of(None)
+    offering.lists["tools/list"] += [{"name": "deep", "inputSchema": schema}]
+    async with connected(offering) as up:
+        offers, status = up.offers, up.status
+
+    assert (status.status, list(offers.tools)) == ("ready", ["echo"])
+    assert "deep" in caplog.text
+
+
 @KINDS
 @pytest.mark.parametrize("version", ["2025-11-25", None])
 async def test_a_burst_of_200_announcements_costs_at_most_two_lists_and_loses_nothing(
