@@ -11,6 +11,7 @@ import orjson
 from engine._blocks import BlockCollector, may_hold_blocks
 from engine._cut import cut_text, cut_value
 from engine._failure import failure_text
+from engine._quote import quoted_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -185,11 +186,13 @@ def _notes(outcome: Outcome) -> list[str]:
     """Say what the program forgot: calls and errors that nobody waited for, timers that never fired."""
     notes = []
     if outcome.unawaited_count:
-        places = _places([(f"codemode.{call.method}", call.line, call.column) for call in outcome.unawaited])
+        places = _places(
+            [(f"codemode.{quoted_part(call.method)}", call.line, call.column) for call in outcome.unawaited]
+        )
         notes.append(f"not awaited: {places}; the calls finished, but write await to use what they return")
     for rejection in outcome.unhandled[:_PLACES_SHOWN]:
         where = _place(rejection.line, rejection.column)
-        who = f"codemode.{rejection.method}: " if rejection.method else ""
+        who = f"codemode.{quoted_part(rejection.method)}: " if rejection.method else ""
         notes.append(f"unhandled error{where}: {who}{_bounded(rejection.message)}")
     if len(outcome.unhandled) > _PLACES_SHOWN:
         notes.append(f"and {len(outcome.unhandled) - _PLACES_SHOWN} more unhandled errors")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
+from engine._quote import quoted_part
 from engine._surface import BUILTINS
 from typegen import declare
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 DECLARATION_TOKENS: Final = 125
 """Of each misused tool's declaration, in practice at most 150: its parameters, so that no second question is needed."""
 FINDINGS_SHOWN: Final = 20
+AWAITS_SHOWN: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +34,16 @@ class Finding:
 
 
 def check_program(facts: ProgramFacts, catalog: Catalog) -> list[Finding]:
-    """List every certain error of a program: unknown tools, and missing, unknown or mistyped literal arguments."""
-    found = [_check_call(call, catalog) for call in facts.calls]
-    return [finding for finding in found if finding is not None]
+    """List every certain error of a program: unknown tools, and missing, unknown or mistyped literal arguments.
+
+    Nearest names are looked for as often as they are shown: in a large catalog that takes milliseconds each time.
+    """
+    findings: list[Finding] = []
+    for call in facts.calls:
+        finding = _check_call(call, catalog, is_shown=len(findings) < FINDINGS_SHOWN)
+        if finding is not None:
+            findings.append(finding)
+    return findings
 
 
 def refusal_text(findings: Sequence[Finding]) -> str:
@@ -61,14 +70,17 @@ def refused_syntax(facts: ProgramFacts) -> list[Finding]:
 
 def missing_awaits(facts: ProgramFacts) -> list[str]:
     """Describe each use of a promise as if it were the result; not an error yet, but never what was meant."""
-    return [
-        f"await is missing at {call.line}:{call.column}: codemode.{call.method}(…) is a promise, used by {call.misuse}"
-        for call in facts.calls
-        if call.misuse is not None
+    misused = [call for call in facts.calls if call.misuse is not None]
+    notes = [
+        f"await is missing at {call.line}:{call.column}: codemode.{quoted_part(call.method)}(…) is a promise, "
+        f"used by {call.misuse}"
+        for call in misused[:AWAITS_SHOWN]
     ]
+    more = len(misused) - len(notes)
+    return [*notes, f"await is missing at {more} more {'place' if more == 1 else 'places'}"] if more else notes
 
 
-def _check_call(call: CallSite, catalog: Catalog) -> Finding | None:
+def _check_call(call: CallSite, catalog: Catalog, *, is_shown: bool) -> Finding | None:
     method, arguments = call.method, call.arguments
     if method == "raw":
         name = arguments[0].get("known") if arguments else None
@@ -79,7 +91,7 @@ def _check_call(call: CallSite, catalog: Catalog) -> Finding | None:
         return None
     entry = catalog.find(method)
     if entry is None:
-        message = catalog.unknown_tool_message(method)
+        message = catalog.unknown_tool_message(method) if is_shown else "no such tool"
         return Finding(line=call.line, column=call.column, message=message)
     problems = _problems(arguments, catalog.argument_check(entry))
     if not problems:

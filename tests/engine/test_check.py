@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine import Engine, EngineLimits
+from engine._check import check_program
 from sandbox import Limits
 
 if TYPE_CHECKING:
@@ -84,6 +85,21 @@ async def test_a_missing_await_is_flagged(run: Run, program: str, note: str) -> 
 
     assert f"await is missing at 1:{program.index('codemode') + 1}" in answer.text
     assert note in answer.text
+
+
+async def test_of_very_many_missing_awaits_the_first_are_told_and_the_others_counted(run: Run) -> None:
+    answer = await run("codemode.tracker_list_issues({}).items;" * 30 + "return 1")
+
+    assert answer.text.count("await is missing at 1:") == 5
+    assert "[await is missing at 25 more places]" in answer.text
+
+
+async def test_nearest_names_are_looked_for_only_where_they_are_shown(sandbox: Sandbox, catalog: Catalog) -> None:
+    facts = await sandbox.analyse("codemode.tracker_get_isue();" * 25, namespace="codemode", owner="ada")
+
+    findings = check_program(facts, catalog)
+
+    assert ["Nearest: " in finding.message for finding in findings] == [True] * 20 + [False] * 5
 
 
 @pytest.mark.parametrize(
