@@ -17,7 +17,7 @@ from engine._arguments import ArgumentCheck
 from engine._document import document_of
 from engine._pattern import match, pattern_in
 from engine._quote import QUOTED_CHARS, quoted_part
-from engine._search import SearchIndex, nearest
+from engine._search import NameIndex, SearchIndex
 from typegen import DETAIL_TOKEN_BUDGET, Declaration, Tool, assign_identifiers, declare, fold_name
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class Catalog:
 
     def nearest(self, name: str, *, limit: int = 3) -> list[str]:
         """Return the identifiers that look most like ``name``."""
-        return nearest(name, self.tools, limit=limit)
+        return self._names.nearest(name, limit=limit)
 
     def declaration(
         self, entry: CatalogTool, *, learned: LearnedView | None = None, depth: int | None = None
@@ -193,6 +193,10 @@ class Catalog:
             for name in {fold_name(entry.identifier), fold_name(f"{entry.server_id}_{entry.tool.name}")}:
                 folded[name].append(entry)
         return folded
+
+    @cached_property
+    def _names(self) -> NameIndex:
+        return NameIndex(self.tools)
 
     @cached_property
     def _index(self) -> SearchIndex:
