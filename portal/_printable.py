@@ -23,5 +23,13 @@ def printable_line(text: str) -> str:
     return _LINE_BREAKS.sub(_written_out, printable(text))
 
 
+def printable_json(document: str) -> str:
+    """Return a JSON document, which holds such characters in its strings alone, with their escapes in their place.
+
+    It says what it said before: JSON means one character by either.
+    """
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", document)
+
+
 def _written_out(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape").decode()

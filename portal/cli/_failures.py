@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from portal._errors import AddressInUse, ConfigError, StoreUnusable
+from portal._printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,9 +41,9 @@ def reported(*, shows_traceback: bool) -> Iterator[None]:
         raise SystemExit(INTERRUPTED) from None
     except Exception as error:  # noqa: BLE001 -- the outermost frame: reported here or nowhere
         if shows_traceback:
-            traceback.print_exc()
+            typer.echo(printable(traceback.format_exc()), err=True, nl=False)
         message, code = explained(error)
-        typer.echo(f"portico: {message}", err=True)
+        typer.echo(f"portico: {printable(message)}", err=True)
         raise SystemExit(code) from None
 
 

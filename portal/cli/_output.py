@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from portal._printable import printable, printable_line
+from portal._printable import printable, printable_json, printable_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +26,8 @@ def print_text(text: str, *, nl: bool = True) -> None:
 
 
 def print_json(value: JsonValue) -> None:
-    """Print one JSON document on stdout."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print one JSON document on stdout; what would steer a terminal is escaped in it."""
+    typer.echo(printable_json(json.dumps(value, indent=2, ensure_ascii=False)))
 
 
 def print_table(rows: Sequence[Sequence[str]], *, headings: Sequence[str] = ()) -> None:

@@ -29,6 +29,23 @@ def test_a_program_comes_from_standard_input(portico: Portico) -> None:
     assert portico("exec", "-", stdin="async () => 'piped'").out == "piped\n"
 
 
+def test_a_message_that_would_steer_a_terminal_is_written_out(tmp_path: Path, portico: Portico) -> None:
+    (tmp_path / "program.js").write_text("throw new Error('one\\x1b[2J\\ntwo\\u202e')")
+
+    done = portico("context", "--program", "program.js", "--debug")
+
+    assert done.code == 1
+    assert r"one\x1b[2J two\u202e" in done.err.split("portico: the program failed")[1]
+    assert not {"\x1b", "\u202e"} & {*done.err}
+
+
+def test_json_holds_what_would_steer_a_terminal_as_escapes(portico: Portico) -> None:
+    done = portico("exec", "--json", "'é\\x7f\\x9b2J\\u202e\\u2028'")
+
+    assert json.loads(done.out)["text"] == "é\x7f\x9b2J\u202e\u2028"
+    assert r"é\u007f\u009b2J\u202e\u2028" in done.out
+
+
 def test_a_program_calls_the_tools_of_the_demo(portico: Portico) -> None:
     done = portico("exec", "--demo", "(await codemode.tracker_search_issues({})).total")
 
