@@ -31,7 +31,7 @@ class LimitsConfig:
         ranges = {
             "run_cpu_s": (0.01, 3_600),
             "run_wall_s": (0.01, 86_400),
-            "memory_mb": (8, 4_096),
+            "memory_mb": (8, 1_024),  # an isolate has no more, see sandbox.Limits
             "calls": (1, 1_000_000),
             "concurrent_calls": (1, 1_000),
             "answer_chars": (200, 10_000_000),

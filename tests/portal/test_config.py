@@ -131,7 +131,7 @@ def test_a_token_that_no_header_can_carry_is_refused(token: str) -> None:
     [
         ("run_cpu_s", 0.0, 0.01, 3_600.0, 3_600.1),
         ("run_wall_s", 0.0, 0.01, 86_400.0, 86_400.1),
-        ("memory_mb", 7, 8, 4_096, 4_097),
+        ("memory_mb", 7, 8, 1_024, 1_025),
         ("calls", 0, 1, 1_000_000, 1_000_001),
         ("concurrent_calls", 0, 1, 1_000, 1_001),
         ("answer_chars", 199, 200, 10_000_000, 10_000_001),
