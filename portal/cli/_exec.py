@@ -70,7 +70,10 @@ def exec_program(
 
 def _source(code: str) -> str:
     if code == "-":
-        code = sys.stdin.read()
+        try:
+            code = sys.stdin.buffer.read().decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise UsageError("the program on stdin is not UTF-8 text.") from None
     elif code.startswith("@"):
         code = read_text_file(Path(code[1:]), noun="the program")
     if not code.strip():

@@ -28,7 +28,10 @@ class Done:
 
 
 class Portico(Protocol):
-    """Runs ``portico`` with arguments in an empty folder, with no PORTICO_ variable of whoever runs the tests."""
+    """Runs ``portico`` with arguments in an empty folder, with no PORTICO_ variable of whoever runs the tests.
+
+    In ``stdin``, "\\udce9" is the byte E9, which is no UTF-8.
+    """
 
     def __call__(self, *arguments: str, environ: Mapping[str, str] | None = None, stdin: str = "") -> Done: ...
 
@@ -70,7 +73,8 @@ def portico(tmp_path: Path) -> Portico:
             [sys.executable, "-m", "portico", *arguments],
             check=False,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="surrogateescape",
             input=stdin,
             timeout=TIMEOUT_S,
             cwd=tmp_path,

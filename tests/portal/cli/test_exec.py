@@ -29,6 +29,13 @@ def test_a_program_comes_from_standard_input(portico: Portico) -> None:
     assert portico("exec", "-", stdin="async () => 'piped'").out == "piped\n"
 
 
+def test_a_program_on_standard_input_that_is_not_utf8_is_refused(portico: Portico) -> None:
+    done = portico("exec", "-", stdin="'\udce9'")
+
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "portico: the program on stdin is not UTF-8 text."
+
+
 def test_a_message_that_would_steer_a_terminal_is_written_out(tmp_path: Path, portico: Portico) -> None:
     (tmp_path / "program.js").write_text("throw new Error('one\\x1b[2J\\ntwo\\u202e')")
 
