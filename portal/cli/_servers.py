@@ -14,6 +14,7 @@ from portal._config import Config
 from portal._kept_offers import KeptOffers
 from portal._printable import printable
 from portal._redaction import Redactor, redacted_logs
+from portal.cli._failures import UsageError
 from portal.cli._options import AsJson, ConfigPath, Debug, McpConfigPath, check_server
 from portal.cli._output import print_json, print_table, start_logging
 from portal.cli._session import exit_code, faults, opened
@@ -42,6 +43,9 @@ def servers(
     Exits with 2 when a server's configuration has to change, with 1 when one does not answer.
     """
     if context.invoked_subcommand is not None:
+        if config is not None or mcp_config is not None or as_json or debug:
+            action = context.invoked_subcommand
+            raise UsageError(f"options go after {action}: portico servers {action} [ID]... --config FILE.")
         return
     start_logging(is_debug=debug, level=logging.CRITICAL)
     settings = Config.from_env(config=config, mcp_config=mcp_config)

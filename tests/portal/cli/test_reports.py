@@ -111,6 +111,14 @@ def test_servers_sync_keeps_what_a_server_lists_and_says_what_is_new(
     assert clock.out.splitlines()[1].split() == ["clock", "ready", "2", "0", "0", "nothing"]
 
 
+@pytest.mark.parametrize("options", [("--config", "portico.yaml"), ("--json",), ("--debug",)])
+def test_servers_sync_with_its_options_before_it_is_refused(options: tuple[str, ...], portico: Portico) -> None:
+    done = portico("servers", *options, "sync")
+
+    assert (done.code, done.out) == (2, "")
+    assert "options go after sync: portico servers sync [ID]... --config FILE." in done.err
+
+
 def test_servers_sync_of_an_unknown_server_is_refused(portico: Portico) -> None:
     done = portico("servers", "sync", "traker")
 
