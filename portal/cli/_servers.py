@@ -113,7 +113,7 @@ async def _sync(config: Config, ids: frozenset[str]) -> list[_Synced]:
     def on_change(server_id: str, changes: frozenset[Change]) -> None:
         changed[server_id].update(changes - {"status"})
 
-    store = Store(config.store_url, retention=config.retention, secrets=config.secrets())
+    store = Store(config.store_url, retention=config.retention, secrets=config.stored_secrets())
     with redacted_logs(Redactor(config.secrets())):
         async with store:
             kept = KeptOffers(store.catalogs)

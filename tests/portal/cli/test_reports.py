@@ -11,7 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.portal.cli.conftest import Portico
+    from tests.portal.cli.conftest import NamedServer, Portico
 
 GONE = "{id: gone, command: no-such-program-anywhere}"
 DEAF = "{id: deaf, url: 'http://127.0.0.1:9/mcp'}"  # the discard port: nothing listens there
@@ -109,6 +109,19 @@ def test_servers_sync_keeps_what_a_server_lists_and_says_what_is_new(
     assert json.loads(again.out)[0]["changed"] == []
     assert clock.code == 0
     assert clock.out.splitlines()[1].split() == ["clock", "ready", "2", "0", "0", "nothing"]
+
+
+def test_servers_sync_keeps_a_word_that_an_environment_holds_too(
+    tmp_path: Path, portico: Portico, named_server: NamedServer
+) -> None:
+    configure(tmp_path, f"{{id: docs, {named_server('frankfurt_list')}, env: {{REGION: frankfurt}}}}")
+    data = tmp_path / "data"
+
+    done = portico("servers", "sync", "--config", "portico.yaml", environ={"PORTICO_DATA_DIR": str(data)})
+
+    kept = b"".join(file.read_bytes() for file in data.iterdir() if file.is_file())
+    assert done.code == 0
+    assert b"frankfurt_list" in kept
 
 
 @pytest.mark.parametrize("options", [("--config", "portico.yaml"), ("--json",), ("--debug",)])
