@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from portal._errors import StoreError
 from portal.cli._output import plural
 from portal.cli._session import opened
 from sandbox import Capabilities, Limits, Sandbox, SandboxConfig, SandboxError
@@ -112,9 +113,12 @@ async def _refuse_call(call: HostCall) -> bytes:
 
 
 async def check_servers(config: Config) -> list[Check]:
-    """Each server, connected to."""
-    async with opened(config) as portal:
-        checks = [_server(status) for status in portal.fleet.status()]
+    """Each server, connected to; or why the store does not open, without which nothing is served."""
+    try:
+        async with opened(config) as portal:
+            checks = [_server(status) for status in portal.fleet.status()]
+    except StoreError as error:
+        return [Check(subject="store", state="broken", detail=str(error))]
     off = [
         Check(subject=f"server {server.id}", state="ok", detail="off by configuration")
         for server in config.servers

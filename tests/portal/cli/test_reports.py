@@ -183,6 +183,16 @@ def test_doctor_names_what_is_broken_and_exits_with_1(tmp_path: Path, portico: P
     assert "no-such-program-anywhere" in broken
 
 
+def test_doctor_names_a_damaged_store_among_its_checks(tmp_path: Path, portico: Portico) -> None:
+    (tmp_path / "portico.db").write_bytes(b"no database at all" * 1_000)
+
+    done = portico("doctor", "--json", environ={"PORTICO_DATA_DIR": str(tmp_path)})
+
+    states = {check["subject"]: check["state"] for check in json.loads(done.out)}
+    assert (done.code, done.err) == (1, "")
+    assert (states["sandbox"], states["store"]) == ("ok", "broken")
+
+
 def test_doctor_checks_the_configuration_first(tmp_path: Path, portico: Portico) -> None:
     configure(tmp_path, "{id: a, comand: cat}")
 
