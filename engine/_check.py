@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Final, cast
 
 from engine._quote import quoted_part
@@ -34,29 +35,28 @@ class Finding:
 
 
 def check_program(facts: ProgramFacts, catalog: Catalog) -> list[Finding]:
-    """List every certain error of a program: unknown tools, and missing, unknown or mistyped literal arguments.
+    """List the certain errors of a program: unknown tools, and missing, unknown or mistyped literal arguments.
 
-    Nearest names are looked for as often as they are shown: in a large catalog that takes milliseconds each time.
+    After one more than are shown nothing is looked at any more: to word a thousand of them takes seconds.
     """
-    findings: list[Finding] = []
-    for call in facts.calls:
-        finding = _check_call(call, catalog, is_shown=len(findings) < FINDINGS_SHOWN)
-        if finding is not None:
-            findings.append(finding)
-    return findings
+    found = (_check_call(call, catalog) for call in facts.calls)
+    return list(islice((finding for finding in found if finding is not None), FINDINGS_SHOWN + 1))
 
 
-def refusal_text(findings: Sequence[Finding]) -> str:
-    """Write the answer to a program that was not run."""
+def refusal_text(findings: Sequence[Finding], *, max_chars: int) -> str:
+    """Write the answer to a program that was not run; declarations stop where ``max_chars`` are reached."""
     lines = ["Not run; no tool was called."]
     lines += [f"{finding.line}:{finding.column} {finding.message}" for finding in findings[:FINDINGS_SHOWN]]
     if len(findings) > FINDINGS_SHOWN:
-        lines.append(f"and {len(findings) - FINDINGS_SHOWN} more")
+        lines.append("and more")
     misused = {finding.entry.identifier: finding.entry for finding in findings[:FINDINGS_SHOWN] if finding.entry}
-    lines += [
-        declare(entry.tool, identifier=identifier, token_budget=DECLARATION_TOKENS, has_output=False).text
-        for identifier, entry in misused.items()
-    ]
+    room = max_chars - sum(map(len, lines))
+    for identifier, entry in misused.items():
+        declaration = declare(entry.tool, identifier=identifier, token_budget=DECLARATION_TOKENS, has_output=False)
+        room -= len(declaration.text)
+        if room < 0:
+            break
+        lines.append(declaration.text)
     return "\n".join(lines)
 
 
@@ -80,7 +80,7 @@ def missing_awaits(facts: ProgramFacts) -> list[str]:
     return [*notes, f"await is missing at {more} more {'place' if more == 1 else 'places'}"] if more else notes
 
 
-def _check_call(call: CallSite, catalog: Catalog, *, is_shown: bool) -> Finding | None:
+def _check_call(call: CallSite, catalog: Catalog) -> Finding | None:
     method, arguments = call.method, call.arguments
     if method == "raw":
         name = arguments[0].get("known") if arguments else None
@@ -91,7 +91,7 @@ def _check_call(call: CallSite, catalog: Catalog, *, is_shown: bool) -> Finding 
         return None
     entry = catalog.find(method)
     if entry is None:
-        message = catalog.unknown_tool_message(method) if is_shown else "no such tool"
+        message = catalog.unknown_tool_message(method)
         return Finding(line=call.line, column=call.column, message=message)
     problems = _problems(arguments, catalog.argument_check(entry))
     if not problems:

@@ -29,10 +29,11 @@ from sandbox import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from engine._call import Invoker
     from engine._catalog import Catalog
+    from engine._check import Finding
     from engine._journal import Journal
     from engine._kept_runs import RunStore
     from engine._learned import LearnedView
@@ -85,10 +86,10 @@ class Run:
             facts = await sandbox.analyse(self._source, namespace=NAMESPACE, owner=self.owner)
             findings = check_program(facts, self._catalog)
             if findings:
-                return self._answer(refusal_text(findings), status="NotRun")
+                return self._refusal(findings)
             outcome = await self._execute(sandbox, self._source)
             if isinstance(outcome.error, ProgramSyntaxError) and facts.refused:
-                return self._answer(refusal_text(refused_syntax(facts)), status="NotRun")
+                return self._refusal(refused_syntax(facts))
             if isinstance(outcome.error, ProgramSyntaxError) and facts.erased is not None:
                 outcome = await self._execute(sandbox, facts.erased)
         except Overloaded as error:
@@ -99,6 +100,9 @@ class Run:
             text = "\n".join([text, *await self._keep_for_resume(failure=text)])
             return self._answer(text, status=type(error).__name__)
         return await self._answer_to(outcome, facts)
+
+    def _refusal(self, findings: Sequence[Finding]) -> Answer:
+        return self._answer(refusal_text(findings, max_chars=self._limits.answer_chars), status="NotRun")
 
     async def _execute(self, sandbox: Sandbox, source: str) -> Outcome:
         """Run ``source``: as it was written or, where that is no JavaScript, with its types blanked out."""

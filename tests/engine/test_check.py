@@ -9,14 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine import Engine, EngineLimits
+from engine import Catalog, Engine, EngineLimits, ServerTools
 from engine._check import check_program
 from sandbox import Limits
+from typegen import Tool
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from engine import Answer, Catalog
+    from engine import Answer, JsonObject
     from sandbox import Sandbox
     from tests.engine.conftest import Upstream
 
@@ -94,12 +95,33 @@ async def test_of_very_many_missing_awaits_the_first_are_told_and_the_others_cou
     assert "[await is missing at 25 more places]" in answer.text
 
 
-async def test_nearest_names_are_looked_for_only_where_they_are_shown(sandbox: Sandbox, catalog: Catalog) -> None:
-    facts = await sandbox.analyse("codemode.tracker_get_isue();" * 25, namespace="codemode", owner="ada")
+@pytest.mark.parametrize(("calls", "end"), [(20, "Nearest: tracker_get_issue"), (21, "and more"), (999, "and more")])
+async def test_the_first_twenty_findings_are_told(
+    run: Run, sandbox: Sandbox, catalog: Catalog, calls: int, end: str
+) -> None:
+    program = "codemode.tracker_get_issu();" * calls
+    facts = await sandbox.analyse(program, namespace="codemode", owner="ada")
 
     findings = check_program(facts, catalog)
+    answer = await run(program)
 
-    assert ["Nearest: " in finding.message for finding in findings] == [True] * 20 + [False] * 5
+    assert len(findings) == min(calls, 21)
+    assert answer.text.count("Nearest: ") == 20
+    assert end in answer.text.splitlines()[-1]
+
+
+async def test_the_declarations_of_misused_tools_stay_within_an_answer(engine: Engine, upstream: Upstream) -> None:
+    members: JsonObject = {f"a_long_name_of_a_member_{number}": {"type": "string"} for number in range(300)}
+    wide: JsonObject = {"type": "object", "properties": members, "required": list(members)}
+    tools = tuple(Tool(name=f"send_{number}", input_schema=wide) for number in range(10))
+    catalog = Catalog.build([ServerTools(id="wide", tools=tools)])
+
+    program = "".join(f"codemode.wide_send_{number}();" for number in range(10))
+    answer = await engine.code(program, catalog=catalog, invoker=upstream)
+
+    assert answer.text.count("missing") == 50
+    assert 1 <= answer.text.count("(args: ") <= 3
+    assert len(answer.text) <= 24_100
 
 
 @pytest.mark.parametrize(
