@@ -19,7 +19,7 @@ from portal._version import VERSION
 from portal.cli._failures import UsageError
 from portal.cli._options import AsJson, ConfigPath, Debug, McpConfigPath, PortalId, check_portal
 from portal.cli._output import note, print_json, start_logging
-from portal.cli._session import exit_code, faults, opened
+from portal.cli._session import behind, exit_code, faults, opened
 from portal.context import example_program, measure, page, show_report
 from sandbox import Sandbox, SandboxConfig
 
@@ -83,8 +83,7 @@ def context(
         show_report(console, report, top=top)
     if html is not None:
         note(f"wrote {html}")
-    wanted = {member.id for member in settings.portal(portal).servers}
-    statuses = tuple(status for status in statuses if status.id in wanted)
+    statuses = behind(statuses, [settings.portal(portal)])
     for fault in faults(statuses):
         note(f"without {fault}")
     raise typer.Exit(exit_code(statuses))

@@ -90,12 +90,12 @@ async def _run_alone(source: str) -> Answer:
 
 
 async def _run_with_tools(source: str, config: Config, portal_id: str, allow: list[str]) -> Answer:
-    from portal.cli._session import faults, opened  # noqa: PLC0415 -- the SDK and the HTTP stack, not needed alone
+    from portal.cli._session import behind, faults, opened  # noqa: PLC0415 -- the SDK and the HTTP stack, not needed alone
     from portal.cli._terminal import TerminalConversation  # noqa: PLC0415 -- as above
     from portal.server import LOCAL_USER  # noqa: PLC0415 -- as above
 
     async with Sandbox(SandboxConfig(workers=1)) as sandbox, opened(config, sandbox=sandbox) as portal:
-        for fault in faults(portal.fleet.status()):
+        for fault in faults(behind(portal.fleet.status(), [config.portal(portal_id)])):
             note(f"without {fault}")
         catalog = portal.catalog(portal_id)
         return await portal.engine.code(

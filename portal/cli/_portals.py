@@ -13,7 +13,7 @@ import typer
 from portal._config import Config
 from portal.cli._options import AsJson, ConfigPath, Debug, McpConfigPath  # noqa: TC001 -- typer reads them
 from portal.cli._output import note, print_json, print_table, start_logging
-from portal.cli._session import exit_code, faults, opened
+from portal.cli._session import behind, exit_code, faults, opened
 
 if TYPE_CHECKING:
     from portal._config import PortalConfig
@@ -39,6 +39,7 @@ def portals(
     start_logging(is_debug=debug, level=logging.CRITICAL)
     settings = Config.from_env(config=config, mcp_config=mcp_config)
     offered, statuses = anyio.run(_offered, settings)
+    statuses = behind(statuses, settings.portals)
     if as_json:
         print_json([_as_json(one, settings) for one in offered])
     else:

@@ -14,7 +14,7 @@ from portal._suggestion import listing
 from portal.cli._failures import UsageError
 from portal.cli._options import AsJson, ConfigPath, Debug, McpConfigPath, PortalId, check_portal
 from portal.cli._output import note, print_json, print_text, start_logging
-from portal.cli._session import exit_code, faults, opened
+from portal.cli._session import behind, exit_code, faults, opened
 
 if TYPE_CHECKING:
     from portal.upstream import ServerStatus
@@ -63,8 +63,7 @@ def query(
         print_json({"query": text, "text": answer})
     else:
         print_text(answer)
-    wanted = {member.id for member in settings.portal(portal).servers}
-    statuses = tuple(status for status in statuses if status.id in wanted)
+    statuses = behind(statuses, [settings.portal(portal)])
     for fault in faults(statuses):
         note(f"without {fault}")
     raise typer.Exit(exit_code(statuses))

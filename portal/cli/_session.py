@@ -16,7 +16,7 @@ from sandbox import Sandbox
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
-    from portal._config import Config
+    from portal._config import Config, PortalConfig
     from portal.upstream import ServerStatus
 
 QUIET_S: Final = 1.0  # what takes longer than this says what it waits for
@@ -43,6 +43,12 @@ async def _say_what_is_awaited(portal: Portal) -> None:
     waiting = [status.id for status in portal.fleet.status() if status.status == "waiting"]
     if waiting and sys.stderr.isatty():
         note(f"waiting for {plural(len(waiting), 'server')}: {', '.join(waiting)}")
+
+
+def behind(statuses: Iterable[ServerStatus], portals: Iterable[PortalConfig]) -> tuple[ServerStatus, ...]:
+    """Those of the servers that one of these portals has."""
+    wanted = {member.id for portal in portals for member in portal.servers}
+    return tuple(status for status in statuses if status.id in wanted)
 
 
 def faults(statuses: Iterable[ServerStatus]) -> list[str]:

@@ -19,7 +19,7 @@ from portal.cli._options import (
     check_server,
 )
 from portal.cli._output import note, print_json, start_logging
-from portal.cli._session import exit_code, faults, opened
+from portal.cli._session import behind, exit_code, faults, opened
 from typegen import declare_module
 
 if TYPE_CHECKING:
@@ -46,8 +46,10 @@ def types(
     if server is not None:
         check_server(settings, server)
     catalog, statuses = anyio.run(_catalog, settings, portal)
-    wanted = {member.id for member in settings.portal(portal).servers} if server is None else {server}
-    statuses = tuple(status for status in statuses if status.id in wanted)
+    if server is None:
+        statuses = behind(statuses, [settings.portal(portal)])
+    else:
+        statuses = tuple(status for status in statuses if status.id == server)
     entries = [entry for entry in catalog.tools.values() if server in {None, entry.server_id}]
     if as_json:
         print_json({entry.identifier: catalog.declaration(entry).text for entry in entries})

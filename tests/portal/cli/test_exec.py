@@ -80,6 +80,17 @@ def test_a_server_that_is_away_is_named_and_the_program_runs(
     assert "portico: without gone: " in done.err
 
 
+def test_a_server_that_is_away_is_not_missed_in_a_portal_without_it(
+    tmp_path: Path, portico: Portico, time_server: str
+) -> None:
+    servers = f"servers:\n  - {time_server}\n  - {{id: gone, command: no-such-program}}\n"
+    (tmp_path / "portico.yaml").write_text(f"{servers}portals: [{{id: default, servers: [clock]}}]\n")
+
+    done = portico("exec", "--config", "portico.yaml", "'clock_get_current_time' in codemode")
+
+    assert (done.code, done.out, done.err) == (0, "true\n", "")
+
+
 def test_a_program_that_fails_exits_with_1_and_says_where(portico: Portico) -> None:
     done = portico("exec", "const page = await fetch('https://example.com')")
 

@@ -55,6 +55,16 @@ def test_portals_as_json_count_every_tool_once(tmp_path: Path, portico: Portico)
     assert some["allow"] + some["ask"] == len([name for name in declared if name.startswith("tracker_")])
 
 
+def test_portals_says_nothing_of_a_server_that_no_portal_has(tmp_path: Path, portico: Portico) -> None:
+    gone = "{id: gone, command: no-such-program-anywhere}"
+    (tmp_path / "portico.yaml").write_text(CURATED.replace("portals:", f"  - {gone}\nportals:"))
+
+    done = portico("portals", "--config", "portico.yaml")
+
+    assert done.code == 0
+    assert "gone" not in done.err
+
+
 def test_portals_says_which_server_it_goes_without(tmp_path: Path, portico: Portico) -> None:
     (tmp_path / "portico.yaml").write_text("servers: [{id: gone, command: no-such-program-anywhere}]\n")
 
