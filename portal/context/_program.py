@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from portal.server import Listing
     from typegen import JsonObject
 
+_QUERIES_AT_ONCE: Final = 20  # of more in one search the engine reads no more
 _FOUND_BY_EACH: Final = 2  # what one of several queries at once brings: the tool, and one to weigh it against
 
 
@@ -155,4 +156,10 @@ def text_of(result: JsonObject) -> str:
 
 
 def _search_program(queries: Sequence[str]) -> str:
+    parts = [queries[at : at + _QUERIES_AT_ONCE] for at in range(0, len(queries), _QUERIES_AT_ONCE)]
+    searches = [_search(part) for part in parts]
+    return searches[0] if len(searches) == 1 else f"(await Promise.all([{', '.join(searches)}])).flat()"
+
+
+def _search(queries: Sequence[str]) -> str:
     return f"codemode.search({json.dumps(list(queries), ensure_ascii=False)}, {{ limit: {_FOUND_BY_EACH} }})"

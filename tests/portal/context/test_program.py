@@ -68,6 +68,18 @@ async def test_a_call_that_failed_and_was_caught_is_read_too(demo: Portal) -> No
     assert report.program.direct.written == count_tokens('{"name":"tracker_get_person","arguments":{"login":"nobody"}}')
 
 
+async def test_more_names_than_one_search_takes_are_all_looked_for(demo: Portal) -> None:
+    queries = [f"word{number}" for number in range(20)] + ["get one person"]
+
+    report = await measure(demo, "default", encoding="o200k_base", program="1 + 1", queries=queries)
+
+    assert report.program is not None
+    search, catalog, invoker = report.program.search, demo.catalog(), demo.invoker("default")
+    found = await demo.engine.code(search, catalog=catalog, invoker=invoker)
+    assert "tracker_get_person" in found.text
+    assert search.count("codemode.search(") == 2
+
+
 async def test_a_program_that_fails_is_not_compared(demo: Portal) -> None:
     with pytest.raises(ProgramFailed, match="nothing to compare"):
         await measure(demo, "default", encoding="o200k_base", program="codemode.tracker_get_issue({ number: 0.5 })")
