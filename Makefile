@@ -85,8 +85,9 @@ wheel: dev ## Build dist/portico-*-py3-none-any.whl
 	$(PIP) wheel --quiet --no-deps --wheel-dir dist .
 
 clean: ## Remove everything that was installed or built
-	rm -rf $(VENV) node_modules dist build sandbox/guest.wasm .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf $(VENV) node_modules dist build sandbox/guest.wasm .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	  benchmarks/.cache
+	find $(PACKAGES) tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMPS)/venv:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Portico needs Python 3.11 or newer; this is %s. Name another with: make PYTHON=python3.11" % sys.version.split()[0])'
