@@ -246,10 +246,14 @@ def _flow_table(flows: Sequence[Flow], peer: Json) -> list[str]:
     ]
     listing = listing_of({"github": [], "aws": []})
     code, query = (_given(definitions_in(listing, mode)) for mode in (Mode.CODE, Mode.QUERY))
-    lines.append(_flow_row("Portico, code mode", code, [in_code for in_code, _ in flows]))
+    ours = [in_code for in_code, _ in flows]
+    lines.append(_flow_row("Portico, code mode", code, ours))
     in_query = [(found, _NOTHING, called) for _, (found, called) in flows]
     lines.append(_flow_row("Portico, query and execute", query, in_query))
-    lines.append(_flow_row(f"FastMCP {peer['version']} CodeMode", _given(peer["list"]), _peer_steps(peer)))
+    theirs = _peer_steps(peer)
+    first = f"the first {len(theirs)} flows"
+    lines.append(_flow_row(f"Portico, code mode, {first}", code, ours[: len(theirs)]))
+    lines.append(_flow_row(f"FastMCP {peer['version']} CodeMode, {first}", _given(peer["list"]), theirs))
     return lines
 
 
