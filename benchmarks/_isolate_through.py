@@ -169,7 +169,7 @@ def serve_starts(count: int) -> Row:
     samples = []
     for _ in range(count):
         with TemporaryDirectory() as folder:
-            environ = {**os.environ, "XDG_DATA_HOME": folder}  # its store; the compiled guest is in another folder
+            environ = {**os.environ, "PORTICO_DATA_DIR": folder}  # its store; the compiled guest is in another folder
             started = time.perf_counter()
             with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:  # noqa: S603 - as written here
                 line = process.stdout.readline() if process.stdout is not None else b""
