@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import socket
 import tracemalloc
@@ -119,7 +120,7 @@ async def test_a_client_that_does_not_read_is_dropped_and_holds_one_answer_until
         async with anyio.create_task_group() as quick:
             for _ in range(SLOW_READERS):
                 quick.start_soon(partial(exchange, port, *modern_call("up_echo", size=ANSWER_BYTES)))
-        before = peak = resident_bytes()
+        before = peak = settled_bytes()
         slow = [await stack.enter_async_context(asking_for_much(port)) for _ in range(SLOW_READERS)]
         async with anyio.create_task_group() as tasks:
             for reader in slow:
@@ -128,19 +129,21 @@ async def test_a_client_that_does_not_read_is_dropped_and_holds_one_answer_until
                 answer = (await exchange(port, *modern_call("up_echo", text="quick"))).answer
                 assert answer["result"]["content"][0]["text"] == "1: quick"
                 await anyio.sleep(0.1)
-                peak = max(peak, resident_bytes()) if all(reader.received for reader in slow) else peak
+                peak = max(peak, settled_bytes()) if all(reader.received for reader in slow) else peak
         await until(lambda: len(exchanges) == 0)
         with anyio.move_on_after(10):
             await until(lambda: settled_bytes() - before <= ANSWER_BYTES)
         after = settled_bytes()
 
     assert all(reader.received < ANSWER_BYTES / 2 for reader in slow)
-    assert peak - before <= SLOW_READERS * ANSWER_BYTES * 2
+    assert peak - before <= SLOW_READERS * ANSWER_BYTES * 1.5
     assert after - before <= ANSWER_BYTES
 
 
 def settled_bytes() -> int:
+    """What is really held: not what the allocator keeps for later, which depends on all that went before."""
     gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
     return resident_bytes()
 
 
