@@ -213,4 +213,4 @@ def _place(line: int | None, column: int | None) -> str:
 
 
 def _bounded(text: str) -> str:
-    return text if len(text) <= 500 else f"{text[:500]}…"
+    return quoted_part(text, 500)

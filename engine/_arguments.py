@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 import jsonschema_rs
 
 from engine._json_text import json_text
+from engine._quote import quoted_part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,12 +85,12 @@ class ArgumentCheck:
     def _said(self, *, unknown: list[str], wrong: list[jsonschema_rs.ValidationError], missing: list[str]) -> list[str]:
         """Word the first findings; the one unknown member where one is missing was probably meant for it."""
         if len(unknown) == len(missing) == 1:
-            found = [f'unknown "{_cut(unknown[0])}" (did you mean {_cut(missing[0])}?)']
+            found = [f'unknown "{_shown(unknown[0])}" (did you mean {_shown(missing[0])}?)']
         else:
             known = tuple(islice(self._properties, _SUGGESTED_MAX))
-            found = [f'unknown "{_cut(name)}"{_suggest(_cut(name), known)}' for name in unknown[:_FINDINGS_SHOWN]]
+            found = [f'unknown "{_shown(name)}"{_suggest(_shown(name), known)}' for name in unknown[:_FINDINGS_SHOWN]]
         found += [_describe(error) for error in wrong[:_FINDINGS_SHOWN]]
-        found += [f'missing "{_cut(name)}"' for name in missing[:_FINDINGS_SHOWN]]
+        found += [f'missing "{_shown(name)}"' for name in missing[:_FINDINGS_SHOWN]]
         more = len(unknown) + len(wrong) + len(missing) - _FINDINGS_SHOWN
         return found[:_FINDINGS_SHOWN] + ([f"and {more} more"] if more > 0 else [])
 
@@ -131,12 +132,12 @@ def _describe(error: jsonschema_rs.ValidationError) -> str:
     """Say path, what was expected and what was there."""
     facts = error.kind.as_dict()
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.instance_path)
-    where = _cut(path.removeprefix("."))
+    where = _shown(path.removeprefix("."))
     match error.kind.name:
         case "required":
             return f'missing "{where}.{facts["property"]}"'
         case "additionalProperties" | "unevaluatedProperties":
-            return ", ".join(f'unknown "{where}.{_cut(name)}"' for name in facts["unexpected"][:_FINDINGS_SHOWN])
+            return ", ".join(f'unknown "{where}.{_shown(name)}"' for name in facts["unexpected"][:_FINDINGS_SHOWN])
         case "falseSchema":
             return f'unknown "{where}"'
         case "type":
@@ -163,17 +164,17 @@ def _suggest(name: str, known: tuple[str, ...]) -> str:
 
 def _short(value: object) -> str:
     try:
-        return _cut(json_text(cast("JsonValue", value)).decode(), _VALUE_CHARS)
+        return quoted_part(json_text(cast("JsonValue", value)).decode(), _VALUE_CHARS)
     except TypeError:  # a Decimal, for a number of the schema
-        return _cut(str(value), _VALUE_CHARS)
+        return quoted_part(str(value), _VALUE_CHARS)
     except ValueError as error:  # too deep, or a number of thousands of digits
         return f"a value that cannot be shown: {error}"
 
 
-def _cut(text: str, max_chars: int = _NAME_CHARS) -> str:
-    return text if len(text) <= max_chars else f"{text[:max_chars]}…"
+def _shown(name: str) -> str:
+    return quoted_part(name, _NAME_CHARS)
 
 
 def _first_line(error: Exception) -> str:
     lines = str(error).splitlines()
-    return _cut(lines[0] if lines else type(error).__name__, 200)
+    return quoted_part(lines[0] if lines else type(error).__name__)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from engine._quote import quoted_part
 from engine._returned import returned_text
 from sandbox import (
     CallLimitExceeded,
@@ -52,7 +53,7 @@ def failure_text(
     Where the program took a result for what it is not, the shapes of what its tools ``returned`` follow.
     """
     where = f" at {error.line}:{error.column}" if error.line is not None else ""
-    message = error.message if len(error.message) <= _MESSAGE_CHARS else f"{error.message[:_MESSAGE_CHARS]}…"
+    message = quoted_part(error.message, _MESSAGE_CHARS)
     text = f"{error_name(error)}{where}: {_tool_prefix(error, catalog)}{message}"
     shown = _source_line(error, source)
     advice = next((words for kind, words in _ADVICE if isinstance(error, kind)), "")
@@ -62,7 +63,7 @@ def failure_text(
 def error_name(error: GuestError) -> str:
     """Return the name of an error as the agent reads it."""
     if isinstance(error, ProgramError):
-        return error.name if len(error.name) <= _NAME_CHARS else f"{error.name[:_NAME_CHARS]}…"
+        return quoted_part(error.name, _NAME_CHARS)
     if isinstance(error, ProgramSyntaxError):
         return "SyntaxError"
     if isinstance(error, LimitExceeded):

@@ -87,7 +87,7 @@ def _offering(catalog: Catalog) -> list[str]:
 
 def _line(name: str, entry: CatalogTool) -> str:
     sentence = _SENTENCE.split(" ".join(entry.tool.description.split()), maxsplit=1)[0]
-    shown = sentence if len(sentence) <= _SENTENCE_CHARS else f"{sentence[:_SENTENCE_CHARS]}…"
+    shown = quoted_part(sentence, _SENTENCE_CHARS)
     return f"{name}: {shown}" if shown else name
 
 
