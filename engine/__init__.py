@@ -17,6 +17,7 @@ from engine._errors import (
     UnknownRunError,
     UpstreamError,
 )
+from engine._host_calls import QUERIES_AT_ONCE
 from engine._journal import KeptCall
 from engine._kept_runs import KeptRun, MemoryRunStore, RunStore
 from engine._learned import LearnedKey, LearnedTypes, MemoryLearnedTypes
@@ -29,6 +30,7 @@ from typegen import JsonObject, JsonValue
 
 __all__ = [
     "LOCAL_OWNER",
+    "QUERIES_AT_ONCE",
     "Answer",
     "CallError",
     "CallFact",

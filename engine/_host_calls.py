@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 SEARCH_LIMIT = 8
 """Declarations in one search answer: about 1,000 tokens, enough to choose from."""
 SEARCH_LIMIT_MAX = 50
-_QUERIES_MAX = 20
+QUERIES_AT_ONCE = 20
+"""Queries of one search that are looked at."""
 _NAMES_MAX = 50
 _EMPTY_SEARCHES_TOLD = 3
 _QUERY_CHARS_TOLD = 80
@@ -166,7 +167,7 @@ class HostCalls:
         if server is not None and server not in {known.id for known in self._catalog.servers}:
             known_ids = ", ".join(known.id for known in self._catalog.servers)
             raise CallError(f"search: no server {quoted_part(server)!r}. Servers: {known_ids}", name="TypeError")
-        wanted = [str(query) for query in queries[:_QUERIES_MAX]]
+        wanted = [str(query) for query in queries[:QUERIES_AT_ONCE]]
         found = self._catalog.search(wanted, server=server, limit=limit)
         if not found and len(self.empty_searches) < _EMPTY_SEARCHES_TOLD:
             near = self._catalog.nearest(wanted[0])

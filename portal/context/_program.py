@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio.lowlevel
 
+from engine import QUERIES_AT_ONCE
 from portal._errors import PortalError
 from portal.context._discovery import words_of
 from portal.context._ledger import Bill, Exchange, bill, compact
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from portal.server import Listing
     from typegen import JsonObject
 
-_QUERIES_AT_ONCE: Final = 20  # of more in one search the engine reads no more
 _FOUND_BY_EACH: Final = 2  # what one of several queries at once brings: the tool, and one to weigh it against
 
 
@@ -156,7 +156,7 @@ def text_of(result: JsonObject) -> str:
 
 
 def _search_program(queries: Sequence[str]) -> str:
-    parts = [queries[at : at + _QUERIES_AT_ONCE] for at in range(0, len(queries), _QUERIES_AT_ONCE)]
+    parts = [queries[at : at + QUERIES_AT_ONCE] for at in range(0, len(queries), QUERIES_AT_ONCE)]
     searches = [_search(part) for part in parts]
     return searches[0] if len(searches) == 1 else f"(await Promise.all([{', '.join(searches)}])).flat()"
 
