@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeAlias
 
 import anyio
+import pytest
 
 from portal import PortalConfig, PortalServer, ServerConfig
 from tests.portal.clients.conftest import PATIENCE_S, request
@@ -13,11 +15,32 @@ from tests.portal.upstream.conftest import serving_scripted
 from tests.portal.upstream.offering import EVERYTHING, Offering
 
 if TYPE_CHECKING:
-    from tests.portal.clients.conftest import JSON, RawAt
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
+
+    from tests.portal.clients.conftest import JSON, RawAt, RawClient
     from tests.portal.conftest import PortalAt
     from tests.portal.upstream.conftest import Asked
 
 OLD = "2025-11-25"
+ClientOf: TypeAlias = "Callable[[Offering], AbstractAsyncContextManager[RawClient]]"
+
+
+@pytest.fixture
+def client_of(portal_at: PortalAt, raw_client: RawAt) -> ClientOf:
+    """Open a client, past its handshake, of a portal with this one server."""
+
+    @asynccontextmanager
+    async def open_client(offering: Offering) -> AsyncIterator[RawClient]:
+        async with (
+            serving_scripted(offering.scripted) as url,
+            portal_at(ServerConfig(id="up", url=url)) as (_, origin),
+            raw_client(origin) as raw,
+        ):
+            await raw.begin(OLD)
+            yield raw
+
+    return open_client
 
 
 def logging_server() -> Offering:
@@ -36,7 +59,7 @@ def levels_told(offering: Offering) -> list[str]:
 
 
 async def test_a_server_that_does_not_answer_keeps_no_client_waiting_for_its_level(
-    portal_at: PortalAt, raw_client: RawAt
+    client_of: ClientOf,
 ) -> None:
     silent = logging_server()
 
@@ -44,12 +67,7 @@ async def test_a_server_that_does_not_answer_keeps_no_client_waiting_for_its_lev
         await anyio.sleep_forever()
 
     silent.scripted.answers["logging/setLevel"] = never
-    async with (
-        serving_scripted(silent.scripted) as url,
-        portal_at(ServerConfig(id="up", url=url)) as (_, origin),
-        raw_client(origin) as raw,
-    ):
-        await raw.begin(OLD)
+    async with client_of(silent) as raw:
         with anyio.fail_after(PATIENCE_S):
             answer = await raw.post(wanted("warning"))
             await silent.scripted.reached("logging/setLevel")
@@ -57,7 +75,7 @@ async def test_a_server_that_does_not_answer_keeps_no_client_waiting_for_its_lev
     assert answer.json()["result"] == {}
 
 
-async def test_each_new_session_with_a_server_is_told_the_level(portal_at: PortalAt, raw_client: RawAt) -> None:
+async def test_each_new_session_with_a_server_is_told_the_level(client_of: ClientOf) -> None:
     offering = logging_server()
 
     async def forget_once(asked: Asked) -> None:
@@ -67,12 +85,7 @@ async def test_each_new_session_with_a_server_is_told_the_level(portal_at: Porta
             await offering.call(asked)
 
     offering.scripted.answers["tools/call"] = forget_once
-    async with (
-        serving_scripted(offering.scripted) as url,
-        portal_at(ServerConfig(id="up", url=url)) as (_, origin),
-        raw_client(origin) as raw,
-    ):
-        await raw.begin(OLD)
+    async with client_of(offering) as raw:
         with anyio.fail_after(PATIENCE_S):
             await raw.post(wanted("warning"))
             await offering.scripted.reached("logging/setLevel")
@@ -82,19 +95,14 @@ async def test_each_new_session_with_a_server_is_told_the_level(portal_at: Porta
     assert levels_told(offering) == ["warning", "warning"]
 
 
-async def test_a_server_that_refuses_a_level_is_told_the_next_one(portal_at: PortalAt, raw_client: RawAt) -> None:
+async def test_a_server_that_refuses_a_level_is_told_the_next_one(client_of: ClientOf) -> None:
     offering = logging_server()
 
     async def refuse(asked: Asked) -> None:
         await asked.error(-32603, "Not now")
 
     offering.scripted.answers["logging/setLevel"] = refuse
-    async with (
-        serving_scripted(offering.scripted) as url,
-        portal_at(ServerConfig(id="up", url=url)) as (_, origin),
-        raw_client(origin) as raw,
-    ):
-        await raw.begin(OLD)
+    async with client_of(offering) as raw:
         with anyio.fail_after(PATIENCE_S):
             await raw.post(wanted("warning"))
             await offering.scripted.reached("logging/setLevel")
