@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Final, cast
 
 from engine._quote import quoted_part
@@ -39,8 +38,14 @@ def check_program(facts: ProgramFacts, catalog: Catalog) -> list[Finding]:
 
     After one more than are shown nothing is looked at any more: to word a thousand of them takes seconds.
     """
-    found = (_check_call(call, catalog) for call in facts.calls)
-    return list(islice((finding for finding in found if finding is not None), FINDINGS_SHOWN + 1))
+    findings: list[Finding] = []
+    for call in facts.calls:
+        finding = _check_call(call, catalog)
+        if finding is not None:
+            findings.append(finding)
+            if len(findings) > FINDINGS_SHOWN:
+                break
+    return findings
 
 
 def refusal_text(findings: Sequence[Finding], *, max_chars: int) -> str:
@@ -71,6 +76,8 @@ def refused_syntax(facts: ProgramFacts) -> list[Finding]:
 def missing_awaits(facts: ProgramFacts) -> list[str]:
     """Describe each use of a promise as if it were the result; not an error yet, but never what was meant."""
     misused = [call for call in facts.calls if call.misuse is not None]
+    if not misused:
+        return []
     notes = [
         f"await is missing at {call.line}:{call.column}: codemode.{quoted_part(call.method)}(…) is a promise, "
         f"used by {call.misuse}"

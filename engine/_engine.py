@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -21,13 +22,14 @@ from engine._run import Run
 from engine._source import program_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Iterable, Mapping
     from types import TracebackType
     from typing import Self
 
     from engine._answer import Answer
     from engine._call import Invoker
     from engine._catalog import Catalog, CatalogTool
+    from engine._journal import KeptCall
     from engine._kept_runs import RunStore
     from engine._learned import LearnedTypes
     from engine._query import Detail
@@ -165,7 +167,7 @@ class Engine:
             source=source,
             catalog=catalog,
             invoker=invoker,
-            journal=await self._journal(owner, resume),
+            journal=self._journal() if resume is None else await self._journal_of(owner, resume),
             limits=self._limits,
             store=self._store,
             learned=LearnedView(self._learner, accounts),
@@ -180,9 +182,9 @@ class Engine:
             raise RuntimeError("the engine is not open: use it inside `async with Engine(sandbox) as engine`")
         self._running[run.owner, run.id] = task
         # asyncio's own: in a task group of anyio it took 20 us more, of the 600 that a short run takes.
-        working = asyncio.get_running_loop().create_task(self._work(task))
+        working = asyncio.get_running_loop().create_task(task.carry_out())
         self._tasks.add(working)
-        working.add_done_callback(self._tasks.discard)
+        working.add_done_callback(partial(self._forget, task))
         try:
             if not await self._is_done_in_time(task):
                 return run.still_running()
@@ -201,21 +203,18 @@ class Engine:
             await task.wait(max(left_s, LEAST_WAIT_S))
         return True
 
-    async def _work(self, task: _Task) -> None:
-        try:
-            with task.scope:
-                await task.carry_out()
-        finally:
-            task.end()
-            del self._running[task.run.owner, task.run.id]
+    def _forget(self, task: _Task, working: asyncio.Task[None]) -> None:
+        self._tasks.discard(working)
+        del self._running[task.run.owner, task.run.id]
 
-    async def _journal(self, owner: str, resume: str | None) -> Journal:
-        if resume is None:
-            return Journal(max_bytes=self._limits.kept_run_bytes)
-        kept = await self._store.find(owner, resume)
+    def _journal(self, earlier: Iterable[KeptCall] = ()) -> Journal:
+        return Journal(earlier, max_bytes=self._limits.kept_run_bytes)
+
+    async def _journal_of(self, owner: str, run_id: str) -> Journal:
+        kept = await self._store.find(owner, run_id)
         if kept is None:
-            raise UnknownRunError(resume)
-        return Journal(kept.calls, max_bytes=self._limits.kept_run_bytes)
+            raise UnknownRunError(run_id)
+        return self._journal(kept.calls)
 
     async def _find_result(self, owner: str, run_id: str) -> bytes:
         """Return the result of an earlier run as JSON text, waiting for one that still goes on.
@@ -249,21 +248,26 @@ class _Task:
         self._error: Exception | None = None
 
     async def carry_out(self) -> None:
+        """Run it, in a task of its own, until it ends or ``scope`` is cancelled; then wake those who wait."""
         record: RunRecord | None = None
-        try:
-            self._answer = await self.work
-            record = self._answer.run
-        except anyio.get_cancelled_exc_class():
-            record = self.run.given_up("Cancelled")
-            raise
-        except Exception as error:
-            self._error = error
-            record = self.run.given_up(type(error).__name__)
-            if self.run.is_in_background:
-                logger.exception("run %s ended by an error of the host", self.run.id)
-        finally:
-            if self._on_end is not None and record is not None:
-                self._on_end(record)
+        with self.scope:
+            try:
+                self._answer = await self.work
+                record = self._answer.run
+            except anyio.get_cancelled_exc_class():
+                record = self.run.given_up("Cancelled")
+                raise
+            except Exception as error:
+                self._error = error
+                record = self.run.given_up(type(error).__name__)
+                if self.run.is_in_background:
+                    logger.exception("run %s ended by an error of the host", self.run.id)
+            finally:
+                if self._on_end is not None and record is not None:
+                    self._on_end(record)
+                self.is_done = True
+                for alarm in self._alarms:
+                    _ring(alarm)
 
     async def wait(self, timeout_s: float | None = None) -> None:
         """Wait until it is done, or that long."""
@@ -280,12 +284,6 @@ class _Task:
             self._alarms.remove(alarm)
             if timer is not None:
                 timer.cancel()
-
-    def end(self) -> None:
-        """Wake those who wait: it is done."""
-        self.is_done = True
-        for alarm in self._alarms:
-            _ring(alarm)
 
     def result(self) -> Answer:
         if self._error is not None:

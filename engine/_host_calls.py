@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import orjson
 
@@ -66,10 +66,6 @@ class HostCalls:
         self._find_result = find_result
         self._max_emitted_bytes = max_emitted_bytes
         self._emitted_bytes = 0
-        methods = (self._raw, self._search, self._describe, self._servers, self._emit, self._result)
-        self._builtins: Mapping[str, Callable[[list[JsonValue]], Awaitable[bytes]]] = dict(
-            zip(BUILTINS, methods, strict=True)
-        )
         self.calls: list[CallFact] = []
         self.emitted: list[JsonObject] = []
         self.has_shortened_types = False
@@ -79,8 +75,8 @@ class HostCalls:
         """Answer one host call with JSON text. Raises ``Rejection``, which the guest throws as a JavaScript error."""
         arguments: list[JsonValue] = orjson.loads(call.args)
         try:
-            builtin = self._builtins.get(call.method)
-            return await builtin(arguments) if builtin is not None else await self._tool(call.method, arguments)
+            builtin = self._BUILTINS.get(call.method)
+            return await builtin(self, arguments) if builtin is not None else await self._tool(call.method, arguments)
         except (CallError, UpstreamError) as error:
             raise _rejection_of(error) from error
 
@@ -235,6 +231,10 @@ class HostCalls:
         if not isinstance(run_id, str):
             raise _misuse('result("r7k2")', "takes the id of an earlier run")
         return await self._find_result(run_id)
+
+    _BUILTINS: ClassVar[Mapping[str, Callable[[HostCalls, list[JsonValue]], Awaitable[bytes]]]] = dict(
+        zip(BUILTINS, (_raw, _search, _describe, _servers, _emit, _result), strict=True)
+    )
 
 
 def _rejection_of(error: CallError | UpstreamError) -> Rejection:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -77,7 +77,7 @@ class MemoryRunStore:
 
 def new_run_id() -> str:
     """Return a short random id, as in ``r7k2mq``."""
-    number = secrets.randbelow(len(_ALPHABET) ** _ID_LENGTH)  # asking the system once, not for each character
+    number = int.from_bytes(os.urandom(8), "big")  # so large that the remainders are as good as equally likely
     characters = []
     for _ in range(_ID_LENGTH):
         number, place = divmod(number, len(_ALPHABET))

@@ -31,16 +31,13 @@ class RunRecord:
     answer_chars: int
     calls: tuple[CallFact, ...]
 
-    @property
-    def calls_ok(self) -> int:
-        """How many tool calls returned a result."""
-        return sum(call.status == "ok" for call in self.calls)
-
     def as_json(self) -> JsonObject:
         """Return the record as one JSON object, calls counted by tool."""
         by_tool: dict[str, int] = {}
+        calls_ok = 0
         for call in self.calls:
             by_tool[call.identifier] = by_tool.get(call.identifier, 0) + 1
+            calls_ok += call.status == "ok"
         return {
             "run": self.run_id,
             "source_sha256": self.source_sha256,
@@ -50,6 +47,6 @@ class RunRecord:
             "memory_bytes": self.memory_bytes,
             "answer_chars": self.answer_chars,
             "calls": len(self.calls),
-            "calls_ok": self.calls_ok,
+            "calls_ok": calls_ok,
             "tools": {**by_tool},
         }

@@ -104,10 +104,10 @@ class Run:
     def _refusal(self, findings: Sequence[Finding]) -> Answer:
         return self._answer(refusal_text(findings, max_chars=self._limits.answer_chars), status="NotRun")
 
-    async def _execute(self, sandbox: Sandbox, source: str) -> Outcome:
+    def _execute(self, sandbox: Sandbox, source: str) -> Awaitable[Outcome]:
         """Run ``source``: as it was written or, where that is no JavaScript, with its types blanked out."""
         clock = self._host_calls.clock = RunClock()
-        return await sandbox.execute(
+        return sandbox.execute(
             source,
             limits=self._limits.run,
             capabilities=capabilities(self._catalog.method_names),

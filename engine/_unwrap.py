@@ -20,8 +20,8 @@ def unwrap(result: JsonObject, entry: CatalogTool) -> JsonValue:
     Raises ``UpstreamError`` for a result that says ``isError``.
     """
     blocks = _blocks(result)
-    texts = [block["text"] for block in blocks if block.get("type") == "text" and isinstance(block.get("text"), str)]
-    text = "\n".join(str(part) for part in texts)
+    texts = [part for block in blocks if block.get("type") == "text" and isinstance(part := block.get("text"), str)]
+    text = "\n".join(texts)
     if result.get("isError") is True:
         raise UpstreamError(
             text or "the tool failed and gave no reason",

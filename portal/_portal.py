@@ -85,6 +85,7 @@ class Portal:
             stack.enter_context(redacted_logs(Redactor(self.config.secrets())))
             # First, so that it is closed last: what ends at the stop is recorded too.
             await stack.enter_async_context(self.store)
+            stack.callback(self.recorder.write_lines)
             self.fleet.restore(await self._kept_offers.load(self.config.servers))
             sandbox = self._sandbox
             if sandbox is None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from sandbox._bounds import Bounds
     from sandbox._errors import GuestError, HostError
+    from sandbox._frames import Report
 
 NOBODY: Final = ""
 _CALL_CPU_S = 0.0001  # what answering one host call costs the portal, whatever the program
@@ -31,7 +32,7 @@ _MANY_SHARES = 1_000
 class Seat:
     """One run on its way: whose it is, and what it has used up to now."""
 
-    __slots__ = ("_cpu_s", "_stop", "is_admitted", "kept_bytes", "needed_bytes", "share", "stopped_by", "taken_bytes")
+    __slots__ = ("_stop", "cpu_s", "is_admitted", "kept_bytes", "needed_bytes", "share", "stopped_by", "taken_bytes")
 
     def __init__(self, share: Share, *, memory_bytes: int, stop: Callable[[], None]) -> None:
         self.share = share
@@ -40,18 +41,13 @@ class Seat:
         self.kept_bytes = 0
         self.is_admitted = False
         self.stopped_by: GuestError | HostError | None = None
-        self._cpu_s = 0.0
+        self.cpu_s = 0.0  # as its last turn said
         self._stop = stop
 
     def stop(self, error: GuestError | HostError) -> None:
         """End the run with ``error``, unless it has just ended by itself."""
         self.stopped_by = self.stopped_by or error
         self._stop()
-
-    def cpu_since(self, cpu_s: float) -> float:
-        """Return what it used since it was asked last; a run that is started again begins at nothing."""
-        used, self._cpu_s = max(0.0, cpu_s - self._cpu_s), cpu_s
-        return used
 
 
 class Share:
@@ -165,7 +161,7 @@ class Admission:
             seat.is_admitted = True
             seat.share.seats.add(seat)
             self.runs += 1
-            self._take(seat, seat.needed_bytes)
+            self._hold(seat, taken_bytes=seat.needed_bytes, kept_bytes=0)
 
     def end(self, seat: Seat) -> None:
         """Give back what the run has."""
@@ -173,16 +169,16 @@ class Admission:
             seat.is_admitted = False
             seat.share.seats.discard(seat)
             self.runs -= 1
-            self._take(seat, 0)
-            self._keep(seat, 0)
+            self._hold(seat, taken_bytes=0, kept_bytes=0)
 
-    def report(self, seat: Seat, *, cpu_s: float, calls: int, grown_bytes: int) -> None:
-        """Count what a turn has used, and stop runs where memory is used up."""
-        self.spend(seat.share, seat.cpu_since(cpu_s) + calls * _CALL_CPU_S)
-        kept_bytes = grown_bytes + self._run_bytes
+    def report(self, seat: Seat, report: Report, calls: int) -> None:
+        """Count what a run has used up to now, with so many host calls more, and stop runs where memory is used up."""
+        cpu_s = report.cpu_us / 1e6
+        self.spend(seat.share, max(0.0, cpu_s - seat.cpu_s) + calls * _CALL_CPU_S)  # one that is started again has less
+        seat.cpu_s = cpu_s
+        kept_bytes = report.grown_bytes + self._run_bytes
         if seat.is_admitted and (kept_bytes != seat.kept_bytes or kept_bytes != seat.taken_bytes):
-            self._take(seat, kept_bytes)
-            self._keep(seat, kept_bytes)
+            self._hold(seat, taken_bytes=kept_bytes, kept_bytes=kept_bytes)
             self._stop_what_is_too_large(seat)
 
     def spend(self, share: Share, cpu_s: float) -> None:
@@ -210,17 +206,14 @@ class Admission:
         is_below = not share.is_bounded or len(share.seats) < self._bounds.user_runs
         return is_below and not share.waiting and self.runs < self._bounds.runs
 
-    def _take(self, seat: Seat, taken_bytes: int) -> None:
-        more = taken_bytes - seat.taken_bytes
-        seat.taken_bytes = taken_bytes
-        seat.share.taken_bytes += more
-        self._taken_bytes += more
-
-    def _keep(self, seat: Seat, kept_bytes: int) -> None:
-        more = kept_bytes - seat.kept_bytes
-        seat.kept_bytes = kept_bytes
-        seat.share.kept_bytes += more
-        self._kept_bytes += more
+    def _hold(self, seat: Seat, *, taken_bytes: int, kept_bytes: int) -> None:
+        share = seat.share
+        more_taken, more_kept = taken_bytes - seat.taken_bytes, kept_bytes - seat.kept_bytes
+        seat.taken_bytes, seat.kept_bytes = taken_bytes, kept_bytes
+        share.taken_bytes += more_taken
+        share.kept_bytes += more_kept
+        self._taken_bytes += more_taken
+        self._kept_bytes += more_kept
 
     def _stop_what_is_too_large(self, seat: Seat) -> None:
         """Stop this run when it takes its user past the bound; the largest of the largest user when all are past it."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import anyio
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import anyio
 
 
 class RunClock:
@@ -33,14 +34,14 @@ class RunClock:
     @property
     def paused_s(self) -> float:
         """Seconds that did not count."""
-        return self._paused_s + (anyio.current_time() - self._paused_since if self._pauses else 0.0)
+        return self._paused_s + (time.monotonic() - self._paused_since if self._pauses else 0.0)
 
     @property
     def elapsed_s(self) -> float:
         """Seconds that have counted since the run began."""
         if self._running_since is None:
             return self._counted_s
-        return self._counted_s + anyio.current_time() - self._running_since
+        return self._counted_s + time.monotonic() - self._running_since
 
     @property
     def remaining_s(self) -> float:
@@ -52,7 +53,7 @@ class RunClock:
         """Stop counting inside the block; blocks may overlap, and the last to end starts the clock again."""
         self._pauses += 1
         if self._pauses == 1:
-            self._paused_since = anyio.current_time()
+            self._paused_since = time.monotonic()
             if self._running_since is not None:
                 self._stop()
         try:
@@ -60,7 +61,7 @@ class RunClock:
         finally:
             self._pauses -= 1
             if not self._pauses:
-                self._paused_s += anyio.current_time() - self._paused_since
+                self._paused_s += time.monotonic() - self._paused_since
                 if self._scope is not None:
                     self._resume()
 
@@ -76,13 +77,13 @@ class RunClock:
 
     def finish(self) -> float:
         """Stop for good and return the seconds that counted."""
+        self._scope = None
         if self._running_since is not None:
             self._stop()
-        self._scope = None
         return self._counted_s
 
     def _resume(self) -> None:
-        self._running_since = anyio.current_time()
+        self._running_since = time.monotonic()  # as event loops count, and deadlines with them
         if self._scope is not None:
             self._scope.deadline = self._running_since + self._limit_s - self._counted_s
 

@@ -117,8 +117,9 @@ def encode(kind: Kind, run: int, payload: bytes = b"") -> bytes:
 
 def encode_start(run: int, start: Start) -> bytes:
     """Return a ``START`` frame."""
-    head = _START.pack(start.cpu_limit_us, start.memory_bytes, start.clock_us, start.seed, len(start.setup))
-    return encode(Kind.START, run, b"".join((head, start.setup, start.source)))
+    cpu_limit_us, memory_bytes, clock_us, seed, setup, source = start
+    head = _START.pack(cpu_limit_us, memory_bytes, clock_us, seed, len(setup))
+    return b"".join((_HEADER.pack(len(head) + len(setup) + len(source), Kind.START, run), head, setup, source))
 
 
 def decode_start(payload: bytes) -> Start:
@@ -137,8 +138,9 @@ def decode_start(payload: bytes) -> Start:
 
 def encode_settle(run: int, settlements: Sequence[bytes], *, clock_us: int) -> bytes:
     """Return a ``SETTLE`` frame; each settlement is the text of a JSON object."""
-    head = _SETTLE.pack(clock_us, len(settlements))
-    return encode(Kind.SETTLE, run, b"".join((head, b"[", b",".join(settlements), b"]")))
+    texts = b",".join(settlements)
+    header = _HEADER.pack(_SETTLE.size + len(texts) + 2, Kind.SETTLE, run)
+    return b"".join((header, _SETTLE.pack(clock_us, len(settlements)), b"[", texts, b"]"))
 
 
 def decode_settle(payload: bytes) -> tuple[int, int, bytes]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-import secrets
+import os
 import tempfile
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from sandbox._calls import HostCallHandler
     from sandbox._capabilities import Capabilities
     from sandbox._config import Isolation
-    from sandbox._frames import Report
     from sandbox._limits import Limits
     from sandbox._outcome import Outcome
     from sandbox._workers import WorkerSource
@@ -132,7 +132,7 @@ class Sandbox:
             limits=limits,
             capabilities=capabilities,
             on_call=on_call,
-            seed=seed or secrets.token_bytes(_SEED_BYTES),
+            seed=seed or os.urandom(_SEED_BYTES),
         )
         self._check_open()
         share = self._admission.share(owner)
@@ -140,11 +140,7 @@ class Sandbox:
         clock = clock or RunClock()
         scope = anyio.CancelScope()
         seat = Seat(share, memory_bytes=limits.memory_bytes, stop=scope.cancel)
-
-        def report(report: Report, calls: int) -> None:
-            self._admission.report(seat, cpu_s=report.cpu_us / 1e6, calls=calls, grown_bytes=report.grown_bytes)
-
-        transcript = Transcript(limits, program.source, on_report=report)
+        transcript = Transcript(limits, program.source, on_report=partial(self._admission.report, seat))
         self._active_runs += 1
         try:
             clock.start(scope, limit_s=limits.wall_s)
@@ -206,21 +202,19 @@ class Sandbox:
         )
 
     async def _run(self, program: Program, transcript: Transcript, seat: Seat) -> GuestError | None:
-        try:
-            return await self._attempt(program, transcript, seat)
-        except WorkerLost as lost:
-            if lost.calls:
-                raise
-            _log.warning("a run that had made no host call is started again: %s", lost)
-            transcript.restart()
-            return await self._attempt(program, transcript, seat)
-
-    async def _attempt(self, program: Program, transcript: Transcript, seat: Seat) -> GuestError | None:
-        place = await self._workers.reserve(seat)
-        try:
-            return await Run(program, place.worker, place.run, transcript, stop=seat.stop).drive()
-        finally:
-            self._workers.release(place)
+        may_start_again = True
+        while True:
+            place = await self._workers.reserve(seat)
+            try:
+                return await Run(program, place.worker, place.run, transcript, stop=seat.stop).drive()
+            except WorkerLost as lost:
+                if lost.calls or not may_start_again:
+                    raise
+                _log.warning("a run that had made no host call is started again: %s", lost)
+                transcript.restart()
+                may_start_again = False
+            finally:
+                self._workers.release(place)
 
     def _make_source(self, stack: AsyncExitStack) -> ExecutedWorkers | ForkedWorkers:
         if self._config.isolation != "run":

@@ -51,7 +51,9 @@ class Post:
     def takes(self, owner: str, *, is_busy_ok: bool) -> bool:
         """Whether a run of ``owner`` may begin in it now; with ``is_busy_ok`` also behind a few short turns."""
         worker = self.worker
-        if worker is None or len(self._seats) >= self._most_runs or self._is_closed_to(owner):
+        if worker is None or len(self._seats) >= self._most_runs:
+            return False
+        if self._isolation != "shared" and self._is_closed_to(owner):
             return False
         return worker.is_free or (is_busy_ok and worker.is_moving)
 
@@ -99,7 +101,7 @@ class Post:
         )
 
     def _is_closed_to(self, owner: str) -> bool:
-        if self._isolation == "shared" or self._first_owner is None:
+        if self._first_owner is None:
             return False
         return self._isolation == "run" or self._first_owner != owner
 

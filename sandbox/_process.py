@@ -140,10 +140,8 @@ class WorkerProcess:
 
     def forget(self, run: int, *, is_over: bool) -> None:
         """Hand over no more reports of a run, and stop it unless it is over."""
-        if self._runs.pop(run, None) is not None:
-            if not is_over and not self.is_lost:
-                self._send(frames.encode(Kind.STOP, run))
-            self._on_change()
+        if self._runs.pop(run, None) is not None and not is_over and not self.is_lost:
+            self._send(frames.encode(Kind.STOP, run))
 
     async def serve(self) -> None:
         """Read frames until the process ends or breaks the protocol; then every run that it held is lost."""
@@ -248,16 +246,18 @@ class WorkerProcess:
             report = frames.decode_failed(payload)
         else:
             raise FrameError(f"unexpected kind {kind}")
-        was_free, was_long = self.is_free, report.is_last and self.long_run is not None
+        is_news = False
         if report.is_last:
+            is_news = self.long_run is not None
             self.long_run = None
             self._answered_at = time.monotonic()
             if report.is_answer:
                 self._unanswered = max(0, self._unanswered - 1)
+                is_news = is_news or not self._unanswered
         sink = self._runs.get(run)
         if sink is not None:
             sink.deliver(report)
-        if (self.is_free and not was_free) or was_long:
+        if is_news:
             self._on_change()
 
     async def _listen_for_life(self) -> None:

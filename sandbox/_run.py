@@ -87,7 +87,9 @@ class Run:
         if self._is_ended:
             return
         try:
-            self._add_calls(self._transcript.take(report))
+            calls = self._transcript.take(report)
+            if calls:
+                self._add_calls(calls)
         except (ProtocolError, MemoryLimitExceeded) as error:
             self._end(error, is_over=False)
             return
@@ -151,7 +153,8 @@ class Run:
     def _go_on(self, *, is_answer: bool) -> None:
         if is_answer:
             self._owes_answer = False
-            self._settle()
+            if self._settlements:
+                self._settle()
         if self._may_serve:
             if self._alarm is not None:
                 self._wake()

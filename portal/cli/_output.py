@@ -54,6 +54,7 @@ def start_logging(*, is_debug: bool, level: int) -> None:
 
     An open portal keeps every configured secret out of it.
     """
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # no line tells them
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter(_LINE, _TIME))
     others = logging.DEBUG if is_debug else max(level, logging.WARNING)

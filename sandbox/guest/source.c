@@ -5,7 +5,8 @@
      2. a script                 top-level await; the value of the last expression statement counts
      3. the body of a function   top-level return
      4. a module                 export default
-   (A source that begins with a declaration is tried as a script first.)
+   (A source that begins with a declaration is tried as a script first, and one that begins with `return`, which can be
+   nothing else, as a body.)
    When nothing fits, the error told is the one that lies furthest in the source: that form was the one meant.
 
    What a form needs around the source is written into the room that is kept around its one copy, in a line before it
@@ -168,17 +169,22 @@ static JSValue compile(JSContext *ctx, Form candidate)
     return compiled;
 }
 
-/* `function f() {}` and, on the next line, `(async () => ...)()` is one expression too: f called with the arrow. */
-static bool begins_with_declaration(void)
+static bool begins_with(const char *word)
 {
-    static const char *const words[] = {"async function", "function", "class"};
     const char *p = skip_trivia(source);
-    for (int i = 0; i < 3; i++) {
-        size_t length = strlen(words[i]);
-        if (!strncmp(p, words[i], length) && strchr(" \t\r\n*({/", p[length]))
-            return true;
-    }
-    return false;
+    size_t length = strlen(word);
+    return !strncmp(p, word, length) && strchr(" \t\r\n*({/;", p[length]);
+}
+
+static const Form *order_of_forms(void)
+{
+    static const Form expression_first[] = {EXPRESSION, SCRIPT, BODY, MODULE};
+    static const Form script_first[] = {SCRIPT, EXPRESSION, BODY, MODULE};
+    static const Form body_first[] = {BODY, EXPRESSION, SCRIPT, MODULE};
+    /* `function f() {}` and, on the next line, `(async () => ...)()` is one expression too: f called with the arrow. */
+    if (begins_with("async function") || begins_with("function") || begins_with("class") || begins_with("const"))
+        return script_first;
+    return begins_with("return") ? body_first : expression_first;
 }
 
 /* Whose error is told when several lie at one place. */
@@ -186,9 +192,7 @@ static const int rank_of_error[] = {[EXPRESSION] = 0, [BODY] = 1, [SCRIPT] = 2, 
 
 JSValue source_compile(JSContext *ctx, Form *form)
 {
-    static const Form expression_first[] = {EXPRESSION, SCRIPT, BODY, MODULE};
-    static const Form script_first[] = {SCRIPT, EXPRESSION, BODY, MODULE};
-    const Form *order = begins_with_declaration() ? script_first : expression_first;
+    const Form *order = order_of_forms();
     int module_line = find_module_line();
     JSValue compiled = JS_EXCEPTION, best = JS_UNDEFINED;
     size_t best_offset = 0;
