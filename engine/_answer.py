@@ -74,12 +74,17 @@ def write_answer(
     program emitted stands above it all, in the room that the rest leaves.
     """
     collector = BlockCollector()
-    collector.blocks.extend(block for block in emitted if block["type"] != "text")
-    emitted_text = "\n".join(str(block["text"]) for block in emitted if block["type"] == "text")
+    emitted_texts: list[str] = []
+    for block in emitted:
+        if block["type"] == "text":
+            emitted_texts.append(str(block["text"]))
+        else:
+            collector.blocks.append(block)
+    emitted_text = "\n".join(emitted_texts)
     parts: list[str] = []
     notes = [*notes, *_notes(outcome)]
     value_left_out: list[str] = []
-    logs = _log_text(outcome.logs, limits.log_chars)
+    logs = _log_text(outcome.logs, limits.log_chars) if outcome.logs else ""
     if outcome.error is not None:
         parts.append(failure_text(outcome.error, source=source, catalog=catalog, returned=returned))
         parts.extend(calls_text(calls))

@@ -185,23 +185,18 @@ class Engine:
         working = asyncio.get_running_loop().create_task(task.carry_out())
         self._tasks.add(working)
         working.add_done_callback(partial(self._forget, task))
+        began = time.monotonic()
         try:
-            if not await self._is_done_in_time(task):
-                return run.still_running()
+            # Until it goes to the background, where nobody could be asked: not while a person is.
+            while not task.is_done:
+                left_s = self._limits.background_after_s + run.paused_s - (time.monotonic() - began)
+                if left_s <= 0:
+                    return run.still_running()
+                await task.wait(max(left_s, LEAST_WAIT_S))
         finally:
             if not (run.is_in_background or task.is_done):
                 task.scope.cancel()
         return task.result()
-
-    async def _is_done_in_time(self, task: _Task) -> bool:
-        """Wait for a run until it goes to the background, where nobody could be asked: not while a person is."""
-        began = time.monotonic()
-        while not task.is_done:
-            left_s = self._limits.background_after_s + task.run.paused_s - (time.monotonic() - began)
-            if left_s <= 0:
-                return False
-            await task.wait(max(left_s, LEAST_WAIT_S))
-        return True
 
     def _forget(self, task: _Task, working: asyncio.Task[None]) -> None:
         self._tasks.discard(working)

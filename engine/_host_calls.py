@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, ClassVar
 
@@ -92,7 +93,7 @@ class HostCalls:
         entry = self._entry(name)
         value = unwrap(await self._call_tool(entry, _only_argument(entry, arguments)), entry)
         self._unwrapped.add(entry.identifier)
-        self._learned.learn(entry, value)
+        _soon(self._learned.learn, entry, value)
         return _text_of(value, entry)
 
     def returned(self) -> Iterator[tuple[CatalogTool, JsonValue]]:
@@ -136,7 +137,7 @@ class HostCalls:
             )
             if result.get("isError") is not True:
                 status = "ok"
-                self._journal.note(entry, arguments, result)
+                _soon(self._journal.note, entry, arguments, result)
         finally:
             self.calls[index] = self._fact(entry, status)
         return result
@@ -235,6 +236,11 @@ class HostCalls:
     _BUILTINS: ClassVar[Mapping[str, Callable[[HostCalls, list[JsonValue]], Awaitable[bytes]]]] = dict(
         zip(BUILTINS, (_raw, _search, _describe, _servers, _emit, _result), strict=True)
     )
+
+
+def _soon(note: Callable[..., None], *about: object) -> None:
+    """Note something while the program goes on with its answer, before its next host call or its end is heard of."""
+    asyncio.get_running_loop().call_soon(note, *about)
 
 
 def _rejection_of(error: CallError | UpstreamError) -> Rejection:

@@ -87,7 +87,7 @@ def require_declared(capabilities: Mapping[str, JsonValue], method: str, params:
 
 def can_be_asked(capabilities: Mapping[str, JsonValue]) -> bool:
     """Whether a client with these capabilities can be asked anything at all."""
-    return any(isinstance(capabilities.get(name), dict) for name in ASKING_CAPABILITIES)
+    return bool(capabilities) and any(isinstance(capabilities.get(name), dict) for name in ASKING_CAPABILITIES)
 
 
 def _asked_capability(method: str, params: JsonObject) -> tuple[str, str | None]:

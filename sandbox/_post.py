@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import anyio
@@ -23,7 +22,7 @@ class Post:
         self._admission = admission
         self._most_runs = 1 if isolation == "run" else most_runs
         self._seats: dict[int, Seat] = {}
-        self._owners: Counter[str] = Counter()
+        self._owners: dict[str, int] = {}  # how many runs of each
         self._first_owner: str | None = None
         self._long: Seat | None = None
         self._next_run = 0  # the last one's: they are told apart within one worker
@@ -64,7 +63,7 @@ class Post:
             self.is_taken.set()
         self._next_run += 1
         self._seats[self._next_run] = seat
-        self._owners[seat.share.owner] += 1
+        self._owners[seat.share.owner] = self._owners.get(seat.share.owner, 0) + 1
         if self.worker is not None:
             self.worker.is_reserved = True
         return self._next_run

@@ -29,6 +29,7 @@ _log = logging.getLogger("sandbox")
 _IDLE_S = 30.0  # how long such a worker waits for another use
 _RETRY_FIRST_S, _RETRY_MOST_S = 0.1, 5.0
 _PATIENCE_S = 0.050  # while runs wait and none of them has begun for this long, more is done for them
+_NOBODY_THERE = (False, False, 0)  # there is no better place
 _SHARED_TURN_S = 1.0  # how long a turn may hold up runs of others in its worker
 
 
@@ -166,6 +167,8 @@ class Workers:
                 key = (post.holds_others(owner), is_by_user and post.is_fresh, post.runs)
                 if best is None or key < best_key:
                     best, best_key = post, key
+                if key == _NOBODY_THERE:
+                    break
         if best is None or best.worker is None:
             return None
         if best_key[0]:  # runs of others would wait for this one's turns
