@@ -165,12 +165,12 @@ def encode_turn(
     for tag, record in records:
         if size + len(record) > TURN_CHUNK_BYTES and parts:
             head = _REPORT.pack(cpu_us, memory_bytes, grown_bytes, False, is_answer, has_timer)
-            yield encode(Kind.TURN, run, b"".join((head, *parts)))
+            yield b"".join((_HEADER.pack(len(head) + size, Kind.TURN, run), head, *parts))
             parts, size = [], 0
         parts += (_RECORD.pack(tag, len(record)), record)
-        size += len(record)
+        size += _RECORD.size + len(record)
     head = _REPORT.pack(cpu_us, memory_bytes, grown_bytes, True, is_answer, has_timer)
-    yield encode(Kind.TURN, run, b"".join((head, *parts)))
+    yield b"".join((_HEADER.pack(len(head) + size, Kind.TURN, run), head, *parts))
 
 
 def encode_failed(run: int, cause: Cause, *, cpu_us: int, memory_bytes: int, is_answer: bool) -> bytes:

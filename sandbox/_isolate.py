@@ -9,8 +9,7 @@ from __future__ import annotations
 import ctypes
 import struct
 import threading
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from wasmtime import TrapCode
 
@@ -75,8 +74,7 @@ class IsolateTrap(Exception):  # noqa: N818 - named for what happened
         self.logs = logs
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
+class Turn(NamedTuple):
     """What one turn handed over; each record is the JSON text that the guest wrote.
 
     ``end`` is there when the run is over. Without it, and with no call out and no ``wake_at_us``, it can never go on.

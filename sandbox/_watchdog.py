@@ -83,13 +83,16 @@ class Watchdog:
         """Start the thread; it ends with the process."""
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
-    def enter(self, run: int, isolate: Interruptible, *, cpu_used_us: int, cpu_limit_us: int) -> None:
-        """Watch a turn of ``run`` from now on."""
-        cpu_start_ns = time.clock_gettime_ns(self._cpu_clock) - cpu_used_us * 1_000
+    def cpu_ns(self) -> int:
+        """Return the processor time that the watched thread has used."""
+        return time.clock_gettime_ns(self._cpu_clock)
+
+    def enter(self, run: int, isolate: Interruptible, *, began_ns: int, cpu_used_us: int, cpu_limit_us: int) -> None:
+        """Watch a turn of ``run``, which began at ``began_ns`` of ``cpu_ns``."""
         turn = _Watched(
             run,
             isolate,
-            cpu_start_ns=cpu_start_ns,
+            cpu_start_ns=began_ns - cpu_used_us * 1_000,
             cpu_limit_ns=cpu_limit_us * 1_000,
             clock_limit_s=_CLOCK_FACTOR * (cpu_limit_us - cpu_used_us) / 1e6 + _CLOCK_MARGIN_S,
         )
@@ -126,10 +129,10 @@ class Watchdog:
             seen = turn
 
     def _left_s(self, turn: _Watched) -> float:
-        return max(0, turn.cpu_limit_ns - (time.clock_gettime_ns(self._cpu_clock) - turn.cpu_start_ns)) / 1e9
+        return max(0, turn.cpu_limit_ns - (self.cpu_ns() - turn.cpu_start_ns)) / 1e9
 
     def _look_at(self, turn: _Watched) -> None:
-        cpu_ns = time.clock_gettime_ns(self._cpu_clock) - turn.cpu_start_ns
+        cpu_ns = self.cpu_ns() - turn.cpu_start_ns
         left_s = min((turn.cpu_limit_ns - cpu_ns) / 1e9, turn.ends_at - time.monotonic())
         try:
             with self._turns:

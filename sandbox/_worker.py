@@ -160,19 +160,19 @@ class Worker:
             self._link.stopped.discard(run_id)
 
     def _start(self, run_id: int, start: frames.Start) -> None:
-        began_ns = time.thread_time_ns()
+        began_ns = self._watchdog.cpu_ns()
         try:
             isolate = self._spare.take(start.memory_bytes, start.setup)
         except (WasmtimeError, MemoryError):
             self._fail(run_id, Cause.WORKER, cpu_us=0, memory_bytes=0, is_answer=True)
             return
         run = _Run(run_id, isolate, cpu_limit_us=start.cpu_limit_us, clock_us=start.clock_us)
-        run.cpu_us = (time.thread_time_ns() - began_ns) // 1_000
         self._runs[run_id] = run
         self._advance(
             run,
             lambda: isolate.start(start.setup, start.source, clock_us=start.clock_us, seed=start.seed),
             is_answer=True,
+            began_ns=began_ns,
         )
 
     def _settle(self, run_id: int, clock_us: int, count: int, settlements: bytes) -> None:
@@ -199,13 +199,17 @@ class Worker:
             heapq.heappop(self._timers)  # the run is over, or waits for another moment by now
         return None
 
-    def _advance(self, run: _Run, step: Callable[[], Turn], *, is_answer: bool) -> None:
-        """Run one turn, under watch, and report it."""
+    def _advance(self, run: _Run, step: Callable[[], Turn], *, is_answer: bool, began_ns: int | None = None) -> None:
+        """Run one turn, under watch, and report it; ``began_ns`` where it began before, with making the isolate."""
         if run.id in self._link.stopped:
             self._end_without_record(run, Cause.STOPPED, is_answer=is_answer)
             return
-        began_ns, began = time.thread_time_ns(), time.monotonic()
-        self._watchdog.enter(run.id, run.isolate, cpu_used_us=run.cpu_us, cpu_limit_us=run.cpu_limit_us)
+        began = time.monotonic()
+        if began_ns is None:
+            began_ns = self._watchdog.cpu_ns()
+        self._watchdog.enter(
+            run.id, run.isolate, began_ns=began_ns, cpu_used_us=run.cpu_us, cpu_limit_us=run.cpu_limit_us
+        )
         cause: Cause | None = None
         logs: tuple[bytes, ...] = ()
         turn: Turn | None = None
@@ -218,7 +222,7 @@ class Worker:
         except MemoryError:
             cause = Cause.WORKER
         interrupted = self._watchdog.leave()
-        run.cpu_us += (time.thread_time_ns() - began_ns) // 1_000
+        run.cpu_us += (self._watchdog.cpu_ns() - began_ns) // 1_000
         if turn is not None and (turn.end is not None or interrupted is None):
             self._report(run, turn, is_answer=is_answer, is_long=time.monotonic() - began >= TICK_EVERY_S)
             return
