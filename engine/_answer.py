@@ -53,7 +53,7 @@ class AnswerText:
             rest = f'all of it: codemode.result("{kept_as}")' if kept_as else "the rest is not kept: return less"
             told = [*self.left_out[:_CUTS_SHOWN], *(["…"] if len(self.left_out) > _CUTS_SHOWN else [])]
             notes = (f"cut: {'; '.join(told)}; {rest}", *notes)
-        return "\n".join([*self.parts, *(f"[{note}]" for note in notes)])
+        return "\n".join([*self.parts, *map("[{}]".format, notes)])
 
 
 def write_answer(
@@ -146,6 +146,8 @@ def _value_text(value: bytes, collector: BlockCollector, room: int) -> tuple[str
             cut = cut_value(parsed, room)
             return orjson.dumps(cut.value).decode(), cut.left_out
         parsed = found
+    if len(parsed) <= room:
+        return parsed, []
     cut = cut_text(parsed, room)
     return str(cut.value), cut.left_out
 

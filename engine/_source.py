@@ -16,7 +16,7 @@ def program_text(submitted: str) -> str:
     a template literal is program text, not a fence.
     """
     text = submitted.removeprefix("\ufeff").replace("\r\n", "\n")
-    blocks = _fenced_blocks(text)
+    blocks = _fenced_blocks(text) if "```" in text else []
     if not blocks:
         return text
     language_blocks = [block for block in blocks if block[0] in _LANGUAGES]

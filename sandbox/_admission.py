@@ -101,14 +101,16 @@ class Admission:
     def check(self, share: Share, *, unread: int = 0) -> None:
         """Raise ``Overloaded`` when a run of this user must not even wait; ``unread`` of them wait to be read."""
         bounds, now = self._bounds, self._now()
-        if share.is_bounded and (wait_s := _wait_s(share.meter, now)):
-            raise self._refusal("user_cpu_s", bounds.user_cpu_s, wait_s, "your programs have used their processor time")
-        if self._meter is not None and (wait_s := _wait_s(self._meter, now)):
-            raise self._refusal("cpu_s", self._meter.budget_s, wait_s, "programs have used their processor time")
-        has_room = self._has_room(share)
-        if share.is_bounded and max(len(share.waiting), unread) >= bounds.user_waiting and (unread or not has_room):
+        if share.is_bounded and share.meter.spent_s(now) >= share.meter.budget_s:
+            text = "your programs have used their processor time"
+            raise self._refusal("user_cpu_s", bounds.user_cpu_s, share.meter.wait_s(now), text)
+        if self._meter is not None and self._meter.spent_s(now) >= self._meter.budget_s:
+            text = "programs have used their processor time"
+            raise self._refusal("cpu_s", self._meter.budget_s, self._meter.wait_s(now), text)
+        is_queue_full = share.is_bounded and max(len(share.waiting), unread) >= bounds.user_waiting
+        if is_queue_full and (unread or not self._has_room(share)):
             raise self._queue_full("user_waiting", bounds.user_waiting, "many of your programs wait already")
-        if self.waiting >= bounds.waiting and not has_room:
+        if self.waiting >= bounds.waiting and not self._has_room(share):
             raise self._queue_full("waiting", bounds.waiting, "many programs wait already")
 
     def given_up(self, share: Share) -> Overloaded:
@@ -248,8 +250,3 @@ def held_up_error(turn_s: float) -> CpuLimitExceeded:
     """Return the error of a run whose turn was stopped because runs of others waited for it."""
     text = f"the program computed for more than {turn_s:g} s at a stretch while programs of others waited for it"
     return CpuLimitExceeded(f"{text}; send it again, or compute less at a time", limit="shared_turn_s", max=turn_s)
-
-
-def _wait_s(meter: CpuMeter, now: float) -> float:
-    is_used_up = meter.spent_s(now) >= meter.budget_s
-    return max(1.0, meter.wait_s(now)) if is_used_up else 0.0

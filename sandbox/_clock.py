@@ -79,7 +79,8 @@ class RunClock:
         """Stop for good and return the seconds that counted."""
         self._scope = None
         if self._running_since is not None:
-            self._stop()
+            self._counted_s += time.monotonic() - self._running_since
+            self._running_since = None
         return self._counted_s
 
     def _resume(self) -> None:

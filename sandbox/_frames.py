@@ -254,7 +254,9 @@ class FrameReader:
                 frames, end = _cut(view)
             if end:
                 del kept[:end]
-        else:  # most often whole frames arrive: nothing is kept of them
+        elif len(data) >= _HEADER.size and (head := _HEADER.unpack_from(data))[0] == len(data) - _HEADER.size:
+            return [(head[1], head[2], bytes(data[_HEADER.size :]))]  # as most often: one frame, and nothing else
+        else:
             frames, end = _cut(data)
             if end < len(data):
                 kept += data[end:]

@@ -136,7 +136,7 @@ class Sandbox:
         )
         self._check_open()
         share = self._admission.share(owner)
-        error = _refusal(program)
+        error = _too_large(program) if len(program.source) > limits.source_bytes else None
         clock = clock or RunClock()
         scope = anyio.CancelScope()
         seat = Seat(share, memory_bytes=limits.memory_bytes, stop=scope.cancel)
@@ -245,11 +245,9 @@ class Sandbox:
         return f"{active}, without {missing}" if missing else active
 
 
-def _refusal(program: Program) -> GuestError | None:
+def _too_large(program: Program) -> GuestError:
     """Return the error of a program that no worker needs to see."""
     size, most = len(program.source), program.limits.source_bytes
-    if size <= most:
-        return None
     return SourceTooLarge(
         f"the program has {size} bytes, and at most {most} are accepted", limit="source_bytes", max=most, used=size
     )

@@ -115,7 +115,7 @@ class Run:
         start = frames.Start(
             cpu_limit_us=round(program.limits.cpu_s * 1e6),
             memory_bytes=program.limits.memory_bytes,
-            clock_us=_now_us(),
+            clock_us=time.time_ns() // 1_000,
             seed=program.seed,
             setup=encode_setup(program.capabilities, program.limits),
             source=program.source,
@@ -251,13 +251,9 @@ class Run:
             count += 1
         batch, self._settlements = self._settlements[:count], self._settlements[count:]
         self._owes_answer = True
-        self._worker.ask(frames.encode_settle(self._id, batch, clock_us=_now_us()))
+        self._worker.ask(frames.encode_settle(self._id, batch, clock_us=time.time_ns() // 1_000))
 
 
 def _rejected(call: HostCall, rejection: Rejection) -> bytes:
     error = {**rejection.fields, "name": rejection.name, "message": rejection.message}
     return b'{"id":%d,"ok":false,"error":%b}' % (call.id, json.dumps(error, separators=(",", ":")).encode())
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1_000

@@ -10,7 +10,7 @@ from engine import CallError, UnknownRunError
 from portal.server._tool_results import error_result, text_result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
     from engine import Answer, Catalog, CatalogTool, Detail, Engine, RunRecord
     from portal._config import PortalConfig
@@ -114,8 +114,8 @@ class ContextCalls:
             )
         )
 
-    async def _run(self, code: str, resume: JsonValue) -> JsonObject:
-        return await self._answer(
+    def _run(self, code: str, resume: JsonValue) -> Awaitable[JsonObject]:
+        return self._answer(
             self._engine.code(
                 code,
                 catalog=self._catalog,

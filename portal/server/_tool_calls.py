@@ -113,21 +113,20 @@ class ToolCalls:
                 arguments, engine=self._engine, catalog=listing.catalog, accounts=accounts, name_of=name_of
             )
 
-        async def answer(calls: ContextCalls) -> JsonObject:
-            if name == "code":
-                return await calls.code(arguments)
-            return await calls.execute(arguments, has_programs=request.view.has_programs)
-
         async def run(conversation: Conversation, _: JsonObject | None) -> JsonObject:
             program = ProgramConversation(conversation)
             calls = self._calls(request, program)
+            if name == "code":
+                answer = calls.code(arguments)
+            else:
+                answer = calls.execute(arguments, has_programs=request.view.has_programs)
             try:
                 if not conversation.wants_progress:
-                    return await answer(calls)
+                    return await answer
                 result: JsonObject = {}  # type checkers believe that a task group may swallow what is raised in it
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(program.beat)
-                    result = await answer(calls)
+                    result = await answer
                     tasks.cancel_scope.cancel()
                 return result
             finally:

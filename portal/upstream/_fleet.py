@@ -72,6 +72,9 @@ class Fleet:
             )
             for server_id, config in self._configs.items()
         }
+        self._with_accounts = [
+            server_id for server_id, config in self._configs.items() if session_rule(config) in {"user", "client"}
+        ]
         self._own: dict[OwnKey, Upstream] = {}
         self._tasks: TaskGroup | None = None
         self._owners = 0
@@ -139,11 +142,7 @@ class Fleet:
 
         What results look like is learned for each account apart there (see ``Engine.code``).
         """
-        return {
-            server_id: caller.user
-            for server_id, config in self._configs.items()
-            if session_rule(config) in {"user", "client"}
-        }
+        return dict.fromkeys(self._with_accounts, caller.user)
 
     def listing(self, server_id: str) -> Upstream:
         """Return the session from which the server is listed. Raises ``KeyError`` for an unknown server."""
