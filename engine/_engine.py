@@ -22,7 +22,7 @@ from engine._run import Run
 from engine._source import program_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -167,7 +167,9 @@ class Engine:
             source=source,
             catalog=catalog,
             invoker=invoker,
-            journal=self._journal() if resume is None else await self._journal_of(owner, resume),
+            journal=Journal(
+                () if resume is None else await self._kept_calls(owner, resume), max_bytes=self._limits.kept_run_bytes
+            ),
             limits=self._limits,
             store=self._store,
             learned=LearnedView(self._learner, accounts),
@@ -202,14 +204,11 @@ class Engine:
         self._tasks.discard(working)
         del self._running[task.run.owner, task.run.id]
 
-    def _journal(self, earlier: Iterable[KeptCall] = ()) -> Journal:
-        return Journal(earlier, max_bytes=self._limits.kept_run_bytes)
-
-    async def _journal_of(self, owner: str, run_id: str) -> Journal:
+    async def _kept_calls(self, owner: str, run_id: str) -> tuple[KeptCall, ...]:
         kept = await self._store.find(owner, run_id)
         if kept is None:
             raise UnknownRunError(run_id)
-        return self._journal(kept.calls)
+        return kept.calls
 
     async def _find_result(self, owner: str, run_id: str) -> bytes:
         """Return the result of an earlier run as JSON text, waiting for one that still goes on.

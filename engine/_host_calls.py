@@ -128,18 +128,14 @@ class HostCalls:
             self.calls.append(self._fact(entry, "replayed"))
             self._journal.note(entry, arguments, earlier)
             return earlier
-        status = "error"
-        index = len(self.calls)
-        self.calls.append(self._fact(entry, status))
-        try:
-            result = await self._invoker(
-                ToolCall(entry=entry, arguments=arguments, run_id=self._run_id, index=index + 1, clock=self.clock)
-            )
-            if result.get("isError") is not True:
-                status = "ok"
-                _soon(self._journal.note, entry, arguments, result)
-        finally:
-            self.calls[index] = self._fact(entry, status)
+        fact = self._fact(entry, "error")
+        self.calls.append(fact)
+        result = await self._invoker(
+            ToolCall(entry=entry, arguments=arguments, run_id=self._run_id, index=len(self.calls), clock=self.clock)
+        )
+        if result.get("isError") is not True:
+            fact.status = "ok"
+            _soon(self._journal.note, entry, arguments, result)
         return result
 
     def _fact(self, entry: CatalogTool, status: str) -> CallFact:

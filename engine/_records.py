@@ -9,9 +9,12 @@ if TYPE_CHECKING:
     from typegen import JsonObject
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class CallFact:
-    """One tool call of a run: ``status`` is ``ok``, ``error``, or ``replayed`` when an earlier run had completed it."""
+    """One tool call of a run: ``status`` is ``ok``, ``error``, or ``replayed`` when an earlier run had completed it.
+
+    A call that is on its way counts as an ``error`` until it has its result.
+    """
 
     identifier: str
     status: str

@@ -172,10 +172,10 @@ class Sandbox:
         A program that is too long, or that the parser cannot read in time, has no facts. The time that reading takes
         counts as its user's; raises ``Overloaded`` where a run of it would not begin either.
         """
-        self._check_open()
         known = self._analyst.known(source, namespace)
         if known is not None:  # nothing has to be read; the run itself is told whether there is room
             return known
+        self._check_open()
         share = self._admission.share(owner)
         try:
             self._admission.check(share, unread=self._analyst.waiting(owner))

@@ -42,13 +42,13 @@ def answer_query(
     detail = arguments.get("detail", "types")
     is_whole = limit is None or (isinstance(limit, int) and not isinstance(limit, bool))
     is_known = not set(arguments) - {"query", "server", "limit", "detail"}
-    if not (isinstance(query, str) and _is_text_or_none(server) and is_whole and is_known):
+    if not (isinstance(query, str) and isinstance(server, str | None) and is_whole and is_known):
         return error_result(_QUERY_FORM)
     try:
         text = engine.query(
             query,
             catalog=catalog,
-            server=cast("str | None", server),
+            server=server,
             limit=cast("int | None", limit),
             detail=cast("Detail", detail),
             name_of=name_of,
@@ -84,7 +84,7 @@ class ContextCalls:
     async def code(self, arguments: JsonObject) -> JsonObject:
         """Run a program."""
         code, resume = arguments.get("code"), arguments.get("resume")
-        if not isinstance(code, str) or not _is_text_or_none(resume) or set(arguments) - {"code", "resume"}:
+        if not isinstance(code, str) or not isinstance(resume, str | None) or set(arguments) - {"code", "resume"}:
             return error_result(_CODE_FORM)
         return await self._run(code, resume)
 
@@ -92,7 +92,7 @@ class ContextCalls:
         """Call one tool, or run a program where the portal's policy allows programs."""
         code, tool, resume = arguments.get("code"), arguments.get("tool"), arguments.get("resume")
         is_known = not set(arguments) - {"code", "tool", "arguments", "resume"}
-        if not is_known or not _is_text_or_none(resume) or (code is None) == (tool is None):
+        if not is_known or not isinstance(resume, str | None) or (code is None) == (tool is None):
             return error_result(_EXECUTE_FORM)
         if code is not None:
             if not has_programs:
@@ -108,20 +108,20 @@ class ContextCalls:
                 catalog=self._catalog,
                 invoker=self._invoker,
                 owner=self._owner,
-                resume=cast("str | None", resume),
+                resume=resume,
                 accounts=self._accounts,
                 on_end=self._record,
             )
         )
 
-    def _run(self, code: str, resume: JsonValue) -> Awaitable[JsonObject]:
+    def _run(self, code: str, resume: str | None) -> Awaitable[JsonObject]:
         return self._answer(
             self._engine.code(
                 code,
                 catalog=self._catalog,
                 invoker=self._invoker,
                 owner=self._owner,
-                resume=cast("str | None", resume),
+                resume=resume,
                 accounts=self._accounts,
                 on_end=self._record,
             )
@@ -141,10 +141,6 @@ class ContextCalls:
 
     def _record(self, run: RunRecord) -> None:
         self._recorder.write_run(run.as_json(), user=self._caller.user, portal=self._portal.id)
-
-
-def _is_text_or_none(value: JsonValue) -> bool:
-    return value is None or isinstance(value, str)
 
 
 def _object(value: JsonValue) -> JsonObject | None:

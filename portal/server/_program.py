@@ -33,16 +33,11 @@ class ProgramConversation:
         self.client = client
         self._began_at = anyio.current_time()
         self._told_at = -math.inf
-        self._is_over = False
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the client has its answer, so that it can be told and asked no more."""
-        return self._is_over
+        self.is_over = False  # the client has its answer, so that it can be told and asked no more
 
     def close(self) -> None:
         """Tell and ask nothing from now on: what still runs does so in the background."""
-        self._is_over = True
+        self.is_over = True
 
     async def beat(self) -> None:
         """Report now and then that the program goes on; cancel it to end."""
@@ -53,7 +48,7 @@ class ProgramConversation:
     async def tell(self, message: str) -> None:
         """Report progress, unless that was done a moment ago."""
         now = anyio.current_time()
-        if self._is_over or now - self._told_at < TELL_S or not self.client.wants_progress:
+        if self.is_over or now - self._told_at < TELL_S or not self.client.wants_progress:
             return
         self._told_at = now
         await self.client.report_progress(round(now - self._began_at, 3), None, message)
