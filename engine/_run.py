@@ -24,6 +24,7 @@ from sandbox import (
     ProgramFacts,
     ProgramSyntaxError,
     Rejection,
+    RunCancelled,
     RunClock,
     Usage,
 )
@@ -64,6 +65,7 @@ class Run:
         self.id = run_id
         self.owner = owner
         self.is_in_background = False
+        self._is_cancelled = False
         self._source = source
         self._catalog = catalog
         self._journal = journal
@@ -81,7 +83,10 @@ class Run:
         )
 
     async def execute(self, sandbox: Sandbox) -> Answer:
-        """Check the program, run it to its end and write its answer; keep what a later run may ask for."""
+        """Check the program, run it to its end and write its answer; keep what a later run may ask for.
+
+        Raises ``RunCancelled`` after ``cancel``.
+        """
         try:
             facts = await sandbox.analyse(self._source, namespace=NAMESPACE, owner=self.owner)
             findings = check_program(facts, self._catalog)
@@ -92,6 +97,8 @@ class Run:
                 return self._refusal(refused_syntax(facts))
             if isinstance(outcome.error, ProgramSyntaxError) and facts.erased is not None:
                 outcome = await self._execute(sandbox, facts.erased)
+        except RunCancelled:
+            raise
         except Overloaded as error:
             return self._answer(f"Not run; no tool was called.\n{error}", status=type(error).__name__)
         except HostError as error:
@@ -106,7 +113,7 @@ class Run:
 
     def _execute(self, sandbox: Sandbox, source: str) -> Awaitable[Outcome]:
         """Run ``source``: as it was written or, where that is no JavaScript, with its types blanked out."""
-        clock = self._host_calls.clock = RunClock()
+        clock = self._new_clock()
         return sandbox.execute(
             source,
             limits=self._limits.run,
@@ -120,7 +127,7 @@ class Run:
         """Call one tool in place of a program, and write its answer in the same words."""
         value: bytes | None = None
         error: ProgramError | None = None
-        clock = self._host_calls.clock = RunClock()
+        clock = self._new_clock()
         with anyio.CancelScope() as scope:
             clock.start(scope, limit_s=self._limits.run.wall_s)
             try:
@@ -128,6 +135,8 @@ class Run:
             except Rejection as rejection:
                 error = ProgramError(rejection.message, name=rejection.name, fields=rejection.fields)
         wall_s = clock.finish()
+        if clock.is_cancelled:
+            raise RunCancelled("the call was cancelled by its clock")
         if scope.cancelled_caught:
             error = ProgramError(f"{tool}: no result within {self._limits.run.wall_s:g} s", name=TOOL_ERROR)
         usage = Usage(cpu_s=0.0, wall_s=wall_s, calls=1, turns=0, memory_bytes=0)
@@ -142,6 +151,21 @@ class Run:
             usage=usage,
         )
         return await self._answer_to(outcome, ProgramFacts())
+
+    def cancel(self) -> bool:
+        """Stop what the run does for its caller, who is gone; return False while it has not begun with that."""
+        self._is_cancelled = True
+        clock = self._host_calls.clock
+        if clock is None:
+            return False
+        clock.cancel()
+        return True
+
+    def _new_clock(self) -> RunClock:
+        clock = self._host_calls.clock = RunClock()
+        if self._is_cancelled:
+            clock.cancel()
+        return clock
 
     @property
     def paused_s(self) -> float:

@@ -25,6 +25,7 @@ class RunClock:
         self._paused_s = 0.0
         self._paused_since = 0.0
         self._was_started = False
+        self.is_cancelled = False
 
     @property
     def is_paused(self) -> bool:
@@ -66,7 +67,10 @@ class RunClock:
                     self._resume()
 
     def start(self, scope: anyio.CancelScope, *, limit_s: float) -> None:
-        """Begin to count; ``scope`` is cancelled when ``limit_s`` have counted. A clock serves one run."""
+        """Begin to count; ``scope`` is cancelled when ``limit_s`` have counted, or by ``cancel``.
+
+        A clock serves one run.
+        """
         if self._was_started:
             raise ValueError("a RunClock serves one run: make another")
         self._was_started = True
@@ -74,6 +78,14 @@ class RunClock:
         self._limit_s = limit_s
         if not self._pauses:
             self._resume()
+        if self.is_cancelled:
+            scope.cancel()
+
+    def cancel(self) -> None:
+        """End the run now, or before it begins: nobody waits for it any more."""
+        self.is_cancelled = True
+        if self._scope is not None:
+            self._scope.cancel()
 
     def finish(self) -> float:
         """Stop for good and return the seconds that counted."""

@@ -18,6 +18,7 @@
     `-- HostError                      us; raised
         |-- WorkerLost                 the process that held the run died
         |-- ProtocolError              a worker or an isolate sent what it never should
+        |-- RunCancelled               its clock was told that nobody waits for the run any more
         |-- Overloaded                 too much is going on, of this user or of all: to be sent again later
         |-- IsolationUnavailable       the operator asked for kernel isolation and this kernel gives none
         `-- SandboxClosed              used before it was opened or after it was closed
@@ -152,6 +153,10 @@ class WorkerLost(HostError):
 
 class ProtocolError(HostError):
     """A worker or an isolate sent bytes that break the protocol; the run is stopped and nothing of it is used."""
+
+
+class RunCancelled(HostError):
+    """``RunClock.cancel`` ended the run."""
 
 
 class Overloaded(HostError):

@@ -21,6 +21,7 @@ from sandbox._errors import (
     GuestError,
     HostError,
     Overloaded,
+    RunCancelled,
     SandboxClosed,
     SourceTooLarge,
     WallLimitExceeded,
@@ -122,8 +123,8 @@ class Sandbox:
         ends is cancelled. ``seed`` (32 bytes) fixes its random numbers. ``owner`` is the user whose run it is: bounds
         and isolation between users go by it; runs of nobody in particular are bounded together with all others only.
         When a worker dies, a run that had made no host call is started once more. A failure of the program is in the
-        outcome; raises ``Overloaded`` when it has not begun and should be sent again later, and ``HostError`` for
-        other failures of ours.
+        outcome; raises ``Overloaded`` when it has not begun and should be sent again later, ``RunCancelled`` when
+        ``clock`` was cancelled, and ``HostError`` for failures of ours.
         """
         if seed is not None and len(seed) != _SEED_BYTES:
             raise ValueError(f"a seed has {_SEED_BYTES} bytes, not {len(seed)}")
@@ -149,6 +150,8 @@ class Sandbox:
                     self._admission.check(share)
                     error = await self._run(program, transcript, seat)
             if scope.cancelled_caught:
+                if clock.is_cancelled:
+                    raise RunCancelled("the run was cancelled by its clock")
                 if isinstance(seat.stopped_by, HostError):
                     raise seat.stopped_by
                 error = seat.stopped_by or WallLimitExceeded(

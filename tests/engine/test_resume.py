@@ -206,3 +206,19 @@ async def test_a_caller_that_leaves_stops_its_run(engine: Engine, catalog: Catal
 
     with anyio.fail_after(5):
         await stopped.wait()
+
+
+async def test_a_program_whose_caller_leaves_while_it_is_read_never_runs(
+    engine: Engine, catalog: Catalog, upstream: Upstream
+) -> None:
+    records: list[RunRecord] = []
+    slow_to_read = "await codemode.tracker_greet(); " + "a<" * 30_000
+
+    with anyio.move_on_after(0.05):
+        await engine.code(slow_to_read, catalog=catalog, invoker=upstream, on_end=records.append)
+
+    with anyio.fail_after(5):
+        while not records:  # noqa: ASYNC110 -- nobody is told
+            await anyio.sleep(0.01)
+    assert [record.status for record in records] == ["Cancelled"]
+    assert upstream.calls == []

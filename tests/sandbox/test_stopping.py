@@ -22,6 +22,7 @@ from sandbox import (
     LimitExceeded,
     MemoryLimitExceeded,
     OutputLimitExceeded,
+    RunCancelled,
     RunClock,
     SourceTooLarge,
     StackLimitExceeded,
@@ -309,3 +310,43 @@ def test_a_turn_that_gets_no_processor_is_stopped_by_the_clock_as_by_its_limit()
     )
 
     assert done.stdout.split() == ["False", "True", "CPU"], done.stderr
+
+
+async def test_a_cancelled_clock_ends_the_run_and_its_calls_and_lets_shielded_work_finish(sandbox: Sandbox) -> None:
+    clock, started, ended = RunClock(), anyio.Event(), anyio.Event()
+
+    async def answer(_call: HostCall) -> bytes:
+        started.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep(0.01)
+                ended.set()
+        return b"1"
+
+    async def cancel() -> None:
+        await started.wait()
+        clock.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(cancel)
+        with pytest.raises(RunCancelled):
+            await executor(sandbox)("await host.get()", on_call=answer, clock=clock)
+
+    assert ended.is_set()
+    assert value_of(await executor(sandbox)("1 + 1")) == 2
+
+
+async def test_a_run_whose_clock_was_cancelled_before_makes_no_call(sandbox: Sandbox) -> None:
+    clock, calls = RunClock(), []
+
+    async def answer(call: HostCall) -> bytes:
+        calls.append(call)
+        return b"1"
+
+    clock.cancel()
+    with pytest.raises(RunCancelled):
+        await executor(sandbox)("await host.get()", on_call=answer, clock=clock)
+
+    assert calls == []
