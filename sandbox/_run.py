@@ -7,8 +7,7 @@ import contextvars
 import json
 import time
 from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 
@@ -32,8 +31,7 @@ if TYPE_CHECKING:
 _SETTLE_BYTES = 32 * 2**20  # settlements that are ready at once leave in frames of about this size
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
+class Program(NamedTuple):
     """What a run runs, and with what."""
 
     source: bytes
@@ -124,7 +122,10 @@ class Run:
         self._worker.begin(self._id, self, frames.encode_start(self._id, start))
         try:
             await self._until_there_is_something_to_do()
-            await self._serve_one_by_one()
+            while self._waits_for_one_call:  # as most programs do: a task group would take 12 us of a short run
+                self._serving += 1
+                await self._serve_calls()
+                await self._until_there_is_something_to_do()
             if not self._is_ended:
                 async with anyio.create_task_group() as self._tasks:
                     self._context = contextvars.copy_context()
@@ -183,13 +184,6 @@ class Run:
         """Whether the program can do nothing before the one call that it has made is answered."""
         is_still = not (self._is_ended or self._owes_answer or self._has_timer)
         return is_still and len(self._waiting) == len(self._open_calls) == 1
-
-    async def _serve_one_by_one(self) -> None:
-        """Answer calls as long as the program makes one at a time: a task group would take 12 us of a short run."""
-        while self._waits_for_one_call:
-            self._serving += 1
-            await self._serve_calls()
-            await self._until_there_is_something_to_do()
 
     async def _serve_until_the_end(self) -> None:
         """Answer one call at a time here, and others that come meanwhile in tasks beside."""
