@@ -14,7 +14,7 @@ from engine._failure import failure_text
 from engine._quote import quoted_part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from engine._catalog import Catalog, CatalogTool
     from engine._limits import EngineLimits
@@ -62,7 +62,7 @@ def write_answer(
     source: str,
     catalog: Catalog,
     calls: Sequence[CallFact],
-    returned: Iterable[tuple[CatalogTool, JsonValue]],
+    returned: Callable[[], Iterable[tuple[CatalogTool, JsonValue]]],
     emitted: Sequence[JsonObject],
     notes: Sequence[str],
     limits: EngineLimits,
@@ -86,7 +86,7 @@ def write_answer(
     value_left_out: list[str] = []
     logs = _log_text(outcome.logs, limits.log_chars) if outcome.logs else ""
     if outcome.error is not None:
-        parts.append(failure_text(outcome.error, source=source, catalog=catalog, returned=returned))
+        parts.append(failure_text(outcome.error, source=source, catalog=catalog, returned=returned()))
         parts.extend(calls_text(calls))
     elif outcome.value is not None:
         room = max(limits.answer_chars - len(logs) - len(emitted_text), limits.answer_chars // 2)

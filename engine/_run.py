@@ -194,7 +194,7 @@ class Run:
             source=self._source,
             catalog=self._catalog,
             calls=self._host_calls.calls,
-            returned=self._host_calls.returned(),
+            returned=self._host_calls.returned,
             emitted=self._host_calls.emitted,
             notes=[*missing_awaits(facts), *self._shortened(outcome.value), *self._host_calls.empty_searches],
             limits=self._limits,

@@ -148,7 +148,15 @@ class Sandbox:
             with scope:
                 if error is None:
                     self._admission.check(share)
-                    error = await self._run(program, transcript, seat)
+                while error is None and transcript.end is None:
+                    place = await self._workers.reserve(seat)
+                    run = Run(program, place.worker, place.run, transcript, stop=seat.stop)
+                    try:
+                        error = await run.drive()
+                    except WorkerLost as lost:
+                        _start_again(transcript, lost)
+                    finally:
+                        self._workers.release(place)
             if scope.cancelled_caught:
                 if clock.is_cancelled:
                     raise RunCancelled("the run was cancelled by its clock")
@@ -204,21 +212,6 @@ class Sandbox:
             analyst_pid=self._analyst.pid,
         )
 
-    async def _run(self, program: Program, transcript: Transcript, seat: Seat) -> GuestError | None:
-        may_start_again = True
-        while True:
-            place = await self._workers.reserve(seat)
-            try:
-                return await Run(program, place.worker, place.run, transcript, stop=seat.stop).drive()
-            except WorkerLost as lost:
-                if lost.calls or not may_start_again:
-                    raise
-                _log.warning("a run that had made no host call is started again: %s", lost)
-                transcript.restart()
-                may_start_again = False
-            finally:
-                self._workers.release(place)
-
     def _make_source(self, stack: AsyncExitStack) -> ExecutedWorkers | ForkedWorkers:
         if self._config.isolation != "run":
             return ExecutedWorkers(module_path=self._module_path, data_bytes=self._config.worker_bytes)
@@ -254,3 +247,11 @@ def _too_large(program: Program) -> GuestError:
     return SourceTooLarge(
         f"the program has {size} bytes, and at most {most} are accepted", limit="source_bytes", max=most, used=size
     )
+
+
+def _start_again(transcript: Transcript, lost: WorkerLost) -> None:
+    """Have a run begin anew whose worker died; raise ``lost`` when it has made host calls, or was begun anew before."""
+    if lost.calls or transcript.is_again:
+        raise lost
+    _log.warning("a run that had made no host call is started again: %s", lost)
+    transcript.restart()

@@ -171,8 +171,9 @@ def _number(record: JsonObject, name: str) -> float | None:
 
 def _position(record: JsonObject, name: str) -> int | None:
     value = record.get(name)
-    is_position = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MAX_POSITION
-    return value if isinstance(value, int) and is_position else None
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MAX_POSITION:
+        return value
+    return None
 
 
 def _count(record: JsonObject, name: str) -> int:

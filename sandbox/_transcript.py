@@ -31,10 +31,15 @@ class Transcript:
         self._limits = limits
         self._source = source
         self._on_report = on_report
-        self.restart()
+        self.is_again = False
+        self._forget()
 
     def restart(self) -> None:
         """Forget everything: the program is started again."""
+        self.is_again = True
+        self._forget()
+
+    def _forget(self) -> None:
         self.calls = 0
         self.cpu_us = 0
         self.end: EndRecord | None = None

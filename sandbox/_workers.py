@@ -127,7 +127,8 @@ class Workers:
         place.post.remove(place.run)
         if self._config.isolation == "run":
             place.worker.retire()
-        self._hand_on()
+        if self._waiters:
+            self._hand_on()
 
     def status(self) -> tuple[WorkerStatus, ...]:
         """Report each worker at this moment."""

@@ -80,6 +80,7 @@ class ContextCalls:
         self._invoker = invoker
         self._caller = caller
         self._accounts = accounts
+        self._owner = f"{portal.id}/{caller.user}"
 
     async def code(self, arguments: JsonObject) -> JsonObject:
         """Run a program."""
@@ -134,10 +135,6 @@ class ContextCalls:
             return error_result(f"Not run: {error}.")
         meta: JsonObject = {RUN_META_KEY: answer.run.as_json()}
         return {"content": list(answer.blocks), "isError": answer.is_error, "_meta": meta}
-
-    @property
-    def _owner(self) -> str:
-        return f"{self._portal.id}/{self._caller.user}"
 
     def _record(self, run: RunRecord) -> None:
         self._recorder.write_run(run.as_json(), user=self._caller.user, portal=self._portal.id)
