@@ -59,8 +59,8 @@ _CALL_FIELDS: Final = tuple(each.name for each in fields_of(CallRecord))
 class Recorder:
     """Notes each record for the store, which has it when ``write_call`` or ``write_run`` returns, and then logs it.
 
-    Nobody waits for the line of the log: the lines of ``LOG_EVERY_S`` are written together, which takes a third of the
-    time that each alone would; ``write_lines`` does that now.
+    Nobody waits for the line of the log: the lines of ``LOG_EVERY_S`` are written together, out of the way of the
+    answers; ``write_lines`` does that now.
     """
 
     def __init__(self, stored: Records | None = None) -> None:
