@@ -93,7 +93,7 @@ class HostCalls:
         entry = self._entry(name)
         value = unwrap(await self._call_tool(entry, _only_argument(entry, arguments)), entry)
         self._unwrapped.add(entry.identifier)
-        _soon(self._learned.learn, entry, value)
+        asyncio.get_running_loop().call_soon(self._learned.learn, entry, value)  # while the program goes on with it
         return _text_of(value, entry)
 
     def returned(self) -> Iterator[tuple[CatalogTool, JsonValue]]:
@@ -135,7 +135,7 @@ class HostCalls:
         )
         if result.get("isError") is not True:
             fact.status = "ok"
-            _soon(self._journal.note, entry, arguments, result)
+            self._journal.note(entry, arguments, result)
         return result
 
     def _fact(self, entry: CatalogTool, status: str) -> CallFact:
@@ -232,11 +232,6 @@ class HostCalls:
     _BUILTINS: ClassVar[Mapping[str, Callable[[HostCalls, list[JsonValue]], Awaitable[bytes]]]] = dict(
         zip(BUILTINS, (_raw, _search, _describe, _servers, _emit, _result), strict=True)
     )
-
-
-def _soon(note: Callable[..., None], *about: object) -> None:
-    """Note something while the program goes on with its answer, before its next host call or its end is heard of."""
-    asyncio.get_running_loop().call_soon(note, *about)
 
 
 def _rejection_of(error: CallError | UpstreamError) -> Rejection:

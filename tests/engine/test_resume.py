@@ -222,3 +222,19 @@ async def test_a_program_whose_caller_leaves_while_it_is_read_never_runs(
             await anyio.sleep(0.01)
     assert [record.status for record in records] == ["Cancelled"]
     assert upstream.calls == []
+
+
+async def test_a_single_call_that_completed_with_an_unreadable_result_is_not_sent_again(
+    engine: Engine, catalog: Catalog, upstream: Upstream
+) -> None:
+    async def unreadable(_arguments: JsonObject) -> JsonObject:
+        return {"content": [], "structuredContent": {"number": 10**20_000}}
+
+    upstream.answers["tracker_greet"] = unreadable
+    failed = await engine.execute("tracker_greet", {}, catalog=catalog, invoker=upstream)
+
+    again = await engine.execute("tracker_greet", {}, catalog=catalog, invoker=upstream, resume=failed.run.run_id)
+
+    assert f'resume "{failed.run.run_id}"' in failed.text
+    assert "the call completed" in again.text
+    assert len(upstream.calls) == 1
