@@ -146,8 +146,6 @@ def _value_text(value: bytes, collector: BlockCollector, room: int) -> tuple[str
             cut = cut_value(parsed, room)
             return orjson.dumps(cut.value).decode(), cut.left_out
         parsed = found
-    if len(parsed) <= room:
-        return parsed, []
     cut = cut_text(parsed, room)
     return str(cut.value), cut.left_out
 

@@ -76,8 +76,6 @@ def refused_syntax(facts: ProgramFacts) -> list[Finding]:
 def missing_awaits(facts: ProgramFacts) -> list[str]:
     """Describe each use of a promise as if it were the result; not an error yet, but never what was meant."""
     misused = [call for call in facts.calls if call.misuse is not None]
-    if not misused:
-        return []
     notes = [
         f"await is missing at {call.line}:{call.column}: codemode.{quoted_part(call.method)}(…) is a promise, "
         f"used by {call.misuse}"

@@ -91,8 +91,7 @@ class RunClock:
         """Stop for good and return the seconds that counted."""
         self._scope = None
         if self._running_since is not None:
-            self._counted_s += time.monotonic() - self._running_since
-            self._running_since = None
+            self._stop()
         return self._counted_s
 
     def _resume(self) -> None:

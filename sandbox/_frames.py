@@ -110,16 +110,16 @@ class Report(NamedTuple):
     has_timer: bool = False
 
 
-def encode(kind: Kind, run: int, payload: bytes = b"") -> bytes:
-    """Return one frame; ``run`` is 0 where no run is meant."""
-    return _HEADER.pack(len(payload), kind, run) + payload
+def encode(kind: Kind, run: int, *payload: bytes) -> bytes:
+    """Return one frame with the parts of its payload, each copied once; ``run`` is 0 where no run is meant."""
+    return b"".join((_HEADER.pack(sum(map(len, payload)), kind, run), *payload))
 
 
 def encode_start(run: int, start: Start) -> bytes:
     """Return a ``START`` frame."""
     cpu_limit_us, memory_bytes, clock_us, seed, setup, source = start
     head = _START.pack(cpu_limit_us, memory_bytes, clock_us, seed, len(setup))
-    return b"".join((_HEADER.pack(len(head) + len(setup) + len(source), Kind.START, run), head, setup, source))
+    return encode(Kind.START, run, head, setup, source)
 
 
 def decode_start(payload: bytes) -> Start:
@@ -138,9 +138,8 @@ def decode_start(payload: bytes) -> Start:
 
 def encode_settle(run: int, settlements: Sequence[bytes], *, clock_us: int) -> bytes:
     """Return a ``SETTLE`` frame; each settlement is the text of a JSON object."""
-    texts = b",".join(settlements)
-    header = _HEADER.pack(_SETTLE.size + len(texts) + 2, Kind.SETTLE, run)
-    return b"".join((header, _SETTLE.pack(clock_us, len(settlements)), b"[", texts, b"]"))
+    head = _SETTLE.pack(clock_us, len(settlements))
+    return encode(Kind.SETTLE, run, head, b"[", b",".join(settlements), b"]")
 
 
 def decode_settle(payload: bytes) -> tuple[int, int, bytes]:
@@ -165,12 +164,12 @@ def encode_turn(
     for tag, record in records:
         if size + len(record) > TURN_CHUNK_BYTES and parts:
             head = _REPORT.pack(cpu_us, memory_bytes, grown_bytes, False, is_answer, has_timer)
-            yield b"".join((_HEADER.pack(len(head) + size, Kind.TURN, run), head, *parts))
+            yield encode(Kind.TURN, run, head, *parts)
             parts, size = [], 0
         parts += (_RECORD.pack(tag, len(record)), record)
-        size += _RECORD.size + len(record)
+        size += len(record)
     head = _REPORT.pack(cpu_us, memory_bytes, grown_bytes, True, is_answer, has_timer)
-    yield b"".join((_HEADER.pack(len(head) + size, Kind.TURN, run), head, *parts))
+    yield encode(Kind.TURN, run, head, *parts)
 
 
 def encode_failed(run: int, cause: Cause, *, cpu_us: int, memory_bytes: int, is_answer: bool) -> bytes:
@@ -254,9 +253,7 @@ class FrameReader:
                 frames, end = _cut(view)
             if end:
                 del kept[:end]
-        elif len(data) >= _HEADER.size and (head := _HEADER.unpack_from(data))[0] == len(data) - _HEADER.size:
-            return [(head[1], head[2], bytes(data[_HEADER.size :]))]  # as most often: one frame, and nothing else
-        else:
+        else:  # most often whole frames arrive: nothing is kept of them
             frames, end = _cut(data)
             if end < len(data):
                 kept += data[end:]

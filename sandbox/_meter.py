@@ -14,10 +14,7 @@ class CpuMeter:
 
     def spend(self, cpu_s: float, *, now: float) -> None:
         """Count ``cpu_s``. More than twice the budget is forgiven: one mistake must not shut a user out for long."""
-        left_s = (
-            self._spent_s - (now - self._counted_at) * self._refill
-        )  # ``spent_s``, without a call: this is for each turn
-        self._spent_s = min(max(0.0, left_s) + cpu_s, 2 * self.budget_s)
+        self._spent_s = min(self.spent_s(now) + cpu_s, 2 * self.budget_s)
         self._counted_at = now
 
     def spent_s(self, now: float) -> float:

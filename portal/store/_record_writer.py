@@ -183,8 +183,7 @@ def _storable(row: Mapping[str, JsonValue]) -> Row:
     stored = dict(row)
     for name, value in row.items():
         if isinstance(value, str):
-            if not value.isprintable():
-                stored[name] = plain(value)
+            stored[name] = plain(value)
         elif isinstance(value, int) and not -_INT64 <= value <= _INT64:
             stored[name] = max(-_INT64, min(value, _INT64))
     return stored
