@@ -32,8 +32,8 @@ class Capabilities:
     builtins: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     hints: Mapping[str, str] = field(default_factory=dict)
-    encoded: bytes = field(init=False, repr=False, compare=False)  # JSON of all but the methods
-    encoded_methods: bytes = field(init=False, repr=False, compare=False)
+    encoded: bytes = field(init=False, repr=False, compare=False)  # JSON of all but hints and methods
+    encoded_unread: bytes = field(init=False, repr=False, compare=False)  # a line of JSON, the hints; then the methods
 
     def __post_init__(self) -> None:
         for name in (self.namespace, *self.builtins, *self.errors):
@@ -43,23 +43,26 @@ class Capabilities:
             "namespace": self.namespace,
             "builtins": self.builtins,
             "errors": self.errors,
-            "hints": dict(self.hints),
         }
-        encoded = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-        object.__setattr__(self, "encoded", encoded)
-        object.__setattr__(self, "encoded_methods", self.methods.encode("utf-8", "replace"))
+        unread = b"%b\n%b" % (_json_line(dict(self.hints)), self.methods.encode("utf-8", "replace"))
+        object.__setattr__(self, "encoded", _json_line(document))
+        object.__setattr__(self, "encoded_unread", unread)
 
 
 def encode_setup(capabilities: Capabilities, limits: Limits) -> bytes:
-    """Return what an isolate is told before its program: a line of JSON, and the names of the methods, a line each.
+    """Return what an isolate is told before its program: two lines of JSON, and the names of the methods, a line each.
 
-    The names stand outside the JSON because a guest parses that in every run, and reads them only when asked for them.
+    The guest parses the first line in every run. Hints and names it reads only when asked for them.
     """
     head = capabilities.encoded[:-1]
-    return b'%b,"limits":%b}\n%b' % (head, _encode_limits(limits), capabilities.encoded_methods)
+    return b'%b,"limits":%b}\n%b' % (head, _encode_limits(limits), capabilities.encoded_unread)
 
 
 @lru_cache(maxsize=64)
 def _encode_limits(limits: Limits) -> bytes:
     kept_inside = {name: getattr(limits, name) for name in _KEPT_INSIDE}
-    return json.dumps(kept_inside, separators=(",", ":")).encode()
+    return _json_line(kept_inside)
+
+
+def _json_line(value: Mapping[str, object]) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 TrapKind: TypeAlias = Literal["interrupt", "memory", "stack", "other"]
 
-_ABI_VERSION = 2
+_ABI_VERSION = 3
 _RECORD_HEAD = struct.Struct("<IB")  # length, kind
 _CALL, _LOG, _END = b"CLE"
 _WAITING, _ENDED, _INTERRUPTED = 0, 1, 2

@@ -41,6 +41,14 @@ if TYPE_CHECKING:
 # one and takes as long to send the next; else after this, because the answer to a host call must not wait for a spare.
 # An isolate that has ended is closed in the gap that is left: the portal takes longer to answer a call than that does.
 _SPARE_AFTER_S = 0.001
+# A program as agents write them, and an answer of some length: what they touch is mapped ahead of the programs to come.
+_REHEARSED_PROGRAM = b"""\
+const found = await host.rehearse({query: "open", limit: 20});
+console.log(`${found.items.length} found`);
+return found.items.filter((item) => item.id > 3).map(({id, name}) => ({id, name}));
+"""
+_REHEARSED_ITEMS = [{"id": number, "name": f"item {number}", "text": "rehearsal " * 6} for number in range(20)]
+_REHEARSED_ANSWER = json.dumps([{"id": 1, "ok": True, "value": {"items": _REHEARSED_ITEMS}}]).encode()
 # An interrupt that the watchdog did not mean for this turn was meant for the one before: no fault of the program.
 _CAUSE_OF_TRAP = {"interrupt": Cause.WORKER, "memory": Cause.MEMORY, "stack": Cause.STACK}
 
@@ -86,8 +94,8 @@ def rehearse(module: GuestModule) -> Pages:
 
     def run() -> None:
         setup = encode_setup(Capabilities(), limits)
-        isolate.start(setup, b"await host.rehearse({a: 1})", clock_us=0, seed=bytes(32))
-        turn = isolate.settle(b'[{"id":1,"ok":true,"value":{"b":2}}]', clock_us=0)
+        isolate.start(setup, _REHEARSED_PROGRAM, clock_us=0, seed=bytes(32))
+        turn = isolate.settle(_REHEARSED_ANSWER, clock_us=0)
         if turn.end is None:
             raise ProtocolError("the rehearsal of a run did not end")
 

@@ -30,9 +30,10 @@ static const struct {
 bool advice_for(JSContext *ctx, const char *name, size_t length, char *out, size_t size)
 {
     JSAtom atom = JS_NewAtomLen(ctx, name, length);
+    JSValue hints = setup_hints(ctx);
     JSPropertyDescriptor field;
     bool is_found = false;
-    if (JS_IsObject(setup_hints) && JS_GetOwnProperty(ctx, &field, setup_hints, atom) > 0) {
+    if (JS_IsObject(hints) && JS_GetOwnProperty(ctx, &field, hints, atom) > 0) {
         const char *advice = JS_ToCString(ctx, field.value);
         is_found = advice != NULL;
         if (advice)
@@ -42,6 +43,7 @@ bool advice_for(JSContext *ctx, const char *name, size_t length, char *out, size
         JS_FreeValue(ctx, field.getter);
         JS_FreeValue(ctx, field.setter);
     }
+    JS_FreeValue(ctx, hints);
     JS_FreeAtom(ctx, atom);
     for (size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]) && !is_found; i++) {
         is_found = strlen(defaults[i].name) == length && !memcmp(defaults[i].name, name, length);

@@ -186,8 +186,10 @@ static inline uint64_t text_special(uint64_t eight)
 
 /* ---- the setup (setup.c) ----------------------------------------------------------------------------------------- */
 
-extern JSValue setup_hints; /* {identifier: advice}, from the setup */
 extern char namespace_name[64];
+
+/* The setup's {identifier: advice}, made anew at each call; an exception (which is not pending) without memory for it. */
+JSValue setup_hints(JSContext *ctx);
 
 /* Takes in `limits` and what stands above, and returns the JSON's object; an exception when it is not as agreed. What
    it needs of the bytes later it copies, unless they are `is_lasting`. May write to the byte behind them. */

@@ -1,17 +1,18 @@
 /* The setup: what the host tells an isolate before its program runs.
 
-   A line of JSON, and after it, a line each, the names of the namespace's methods. A portal may have thousands of them
-   and few programs ask for the list, so the names are no member of the JSON: parsing 3,000 of them nearly doubled the
-   processor time of a short run. They stay the bytes that they came as, outside the JavaScript heap, and become a
-   string when the prelude asks. */
+   A line of JSON, and after it what few programs ask for: another line of JSON, the hints, and the names of the
+   namespace's methods, a line each. Parsing the hints took half of the time of taking in a setup, and 3,000 names nearly
+   doubled the processor time of a short run. So they stay the bytes that they came as, outside the JavaScript heap,
+   until the program's error or the prelude asks. */
 #include "guest.h"
 #include "heap.h"
 
 Limits limits;
-JSValue setup_hints = JS_UNDEFINED;
 char namespace_name[64];
 
-static const char *method_names;
+static const char *hints = "{}"; /* a zero byte follows them, as the parser wants it */
+static size_t hints_length = 2;
+static const char *method_names = "";
 static size_t method_names_length;
 
 static uint32_t limit_of(JSContext *ctx, JSValueConst table, const char *name)
@@ -54,22 +55,39 @@ static bool read_namespace(JSContext *ctx, JSValueConst setup)
     return text != NULL;
 }
 
-/* Copies them unless they lie where they can stay; false when there is no memory. */
-static bool keep_method_names(const char *names, size_t length, bool is_lasting)
+/* Keeps the hints and the names: copies them unless they lie where they can stay; false when there is no memory. */
+static bool keep_unread(char *bytes, size_t length, bool is_lasting)
 {
-    char *copy = is_lasting || !length ? NULL : heap_alloc(length);
-    if (!is_lasting && length && !copy)
-        return false;
-    method_names = copy ? memcpy(copy, names, length) : names;
-    method_names_length = length;
+    if (!is_lasting) {
+        char *copy = heap_alloc(length + 1);
+        if (!copy)
+            return false;
+        bytes = memcpy(copy, bytes, length);
+    }
+    char *end = memchr(bytes, '\n', length);
+    hints = bytes;
+    hints_length = end ? (size_t)(end - bytes) : length;
+    bytes[hints_length] = 0;
+    if (end) {
+        method_names = end + 1;
+        method_names_length = length - hints_length - 1;
+    }
     return true;
+}
+
+JSValue setup_hints(JSContext *ctx)
+{
+    JSValue parsed = JS_ParseJSON(ctx, hints, hints_length, "hints");
+    if (JS_IsException(parsed))
+        JS_FreeValue(ctx, JS_GetException(ctx));
+    return parsed;
 }
 
 JSValue setup_read(JSContext *ctx, char *bytes, size_t length, bool is_lasting)
 {
     char *end = memchr(bytes, '\n', length); /* the JSON holds none: in its strings it is escaped */
     size_t json_length = end ? (size_t)(end - bytes) : length;
-    if (end && !keep_method_names(end + 1, length - json_length - 1, is_lasting))
+    if (end && !keep_unread(end + 1, length - json_length - 1, is_lasting))
         return JS_ThrowOutOfMemory(ctx);
     bytes[json_length] = 0; /* as the parser wants it */
     JSValue setup = JS_ParseJSON(ctx, bytes, json_length, "setup");
@@ -77,14 +95,13 @@ JSValue setup_read(JSContext *ctx, char *bytes, size_t length, bool is_lasting)
         JS_FreeValue(ctx, setup);
         return JS_EXCEPTION;
     }
-    setup_hints = JS_GetPropertyStr(ctx, setup, "hints");
     return setup;
 }
 
 /* methodNames(): the names of the namespace's methods as one string, a line each; to be asked once */
 static JSValue get_method_names(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv)
 {
-    return JS_NewStringLen(ctx, method_names ? method_names : "", method_names_length);
+    return JS_NewStringLen(ctx, method_names, method_names_length);
 }
 
 void setup_natives(JSContext *ctx, JSValueConst natives)

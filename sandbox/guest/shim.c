@@ -20,7 +20,7 @@
 #define EXPORT(name) __attribute__((export_name(#name), used)) name
 
 enum {
-    ABI_VERSION = 2,
+    ABI_VERSION = 3,
     INBOX_BYTES = 16 * 1024, /* most programs and answers fit: no call to reserve, no allocation */
     WAITING = 0,
     ENDED = 1,
@@ -191,7 +191,7 @@ int EXPORT(portico_prepare)(uint32_t length)
     if (limits.memory_bytes || length >= control.inbox_capacity)
         return BAD_INPUT;
     bool is_lasting = bytes != inbox;
-    if (is_lasting) { /* a reserved inbox is left to the names in it: a copy would double the memory that they touch */
+    if (is_lasting) { /* a reserved inbox is left to what is unread in it: a copy would double the memory touched */
         control.inbox = (uint32_t)(uintptr_t)inbox;
         control.inbox_capacity = sizeof(inbox);
     }

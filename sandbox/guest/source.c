@@ -129,8 +129,10 @@ static const char *skip_trivia(const char *p)
     }
 }
 
-static const char before_expression[] = "(\n", after_expression[] = "\n)";
-static const char before_body[] = "(async function () {\n", after_body[] = "\n})";
+/* At a `(` that begins an expression the engine reads on to the `)` that closes it, to see whether an arrow follows: the
+   whole source would be read twice. Behind an operator it cannot be the head of an arrow function. */
+static const char before_expression[] = "0||(\n", after_expression[] = "\n)";
+static const char before_body[] = "0||(async function () {\n", after_body[] = "\n})";
 
 bool source_keep(const char *given, size_t length)
 {

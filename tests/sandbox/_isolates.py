@@ -36,9 +36,10 @@ def echo(call: Record) -> Record:
 def make_setup(**changes: object) -> bytes:
     """Return a setup; limits are given by their names."""
     limits = {name: changes.pop(name, value) for name, value in LIMITS.items()}
-    setup = {"namespace": "host", "builtins": ["search"], "errors": ["ToolError"], "hints": {}}
+    setup = {"namespace": "host", "builtins": ["search"], "errors": ["ToolError"]}
+    hints = json.dumps(changes.pop("hints", {}))
     methods = str(changes.pop("methods", "tracker_list\ntracker_get_issue"))
-    return json.dumps({**setup, **changes, "limits": limits}).encode() + b"\n" + methods.encode()
+    return "\n".join((json.dumps({**setup, **changes, "limits": limits}), hints, methods)).encode()
 
 
 @dataclass

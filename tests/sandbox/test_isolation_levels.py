@@ -201,14 +201,15 @@ async def test_a_template_that_is_killed_is_started_again_and_takes_its_children
         await held.is_called.wait()
         pid = next(worker.pid for worker in by_run.status().workers if worker.runs)
         template = parent_of(pid)
+        children = {worker.pid for worker in by_run.status().workers}
         os.kill(template, signal.SIGKILL)
         await until(lambda: bool(lost))
         after = await executor(by_run)("1 + 1")
-    await until(lambda: not is_there(template))
+    await until(lambda: not any(is_there(pid) for pid in (template, *children)))
+    await until(lambda: not children & {worker.pid for worker in by_run.status().workers})
 
     assert isinstance(lost[0], WorkerLost)
     assert value_of(after) == 2
-    assert template not in {parent_of(worker.pid) for worker in by_run.status().workers}
 
 
 @only_linux

@@ -96,7 +96,7 @@ def test_a_program_cannot_tell_a_prepared_isolate_from_another(host: Host) -> No
 def test_thousands_of_method_names_are_there_in_a_prepared_isolate(host: Host) -> None:
     names = "\n".join(f"server_tool_{number}" for number in range(3_000))
     isolate = Isolate(host.module, memory_bytes=MEMORY_BYTES)
-    isolate.prepare(OURS.partition(b"\n")[0] + b"\n" + names.encode())
+    isolate.prepare(make_setup(methods=names))
 
     turn = isolate.start(isolate.setup or b"", b"Object.keys(host)[2999]", clock_us=CLOCK_US, seed=SEED)
 

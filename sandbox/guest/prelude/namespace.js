@@ -15,23 +15,25 @@
   };
 
   // codemode.a is callable, and codemode.a.b is the method "a.b". What every function has (call, apply, bind) stays.
+  const refuseMethod = (method) => refuse(method.name)();
+  const methodHandler = {
+    __proto__: null,
+    get(method, key) {
+      if (isReserved(key)) return undefined;
+      if (key === "call" || key === "apply" || key === "bind") return method[key];
+      if (key === "name" || key === "length") return method[key];
+      if (key === "toString") return () => `function ${method.name}() { [native code] }`;
+      if (key === "constructor" || key === "prototype") return undefined;
+      return methodOf(`${method.name}.${key}`);
+    },
+    set: refuseMethod,
+    defineProperty: refuseMethod,
+    deleteProperty: refuseMethod,
+  };
   const methodOf = (path) => {
-    const invoke = (...args) => call(path, args);
-    defineProperty(invoke, "name", { __proto__: null, value: path });
-    return new Proxy(invoke, {
-      __proto__: null,
-      get(target, key) {
-        if (isReserved(key)) return undefined;
-        if (key === "call" || key === "apply" || key === "bind") return target[key];
-        if (key === "name" || key === "length") return target[key];
-        if (key === "toString") return () => `function ${path}() { [native code] }`;
-        if (key === "constructor" || key === "prototype") return undefined;
-        return methodOf(`${path}.${key}`);
-      },
-      set: refuse(path),
-      defineProperty: refuse(path),
-      deleteProperty: refuse(path),
-    });
+    const method = (...args) => call(path, args);
+    defineProperty(method, "name", { __proto__: null, value: path });
+    return new Proxy(method, methodHandler);
   };
 
   const fold = (name) =>

@@ -63,7 +63,7 @@ async def test_calls_that_are_never_answered_end_at_their_timeout_and_are_cancel
 async def test_a_server_that_hangs_before_it_is_ready_is_left_alone_and_tried_after_a_while(
     portal_at: PortalAt, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A probe comes every 30 s, with jitter; here every 2 s. A loop that stands still may time out before it has sent."""
+    """A probe comes every 30 s, with jitter; here every 2 s. An attempt may time out before anything was sent."""
     assert (breaking.OPEN_AFTER, breaking.PROBE_S) == (5, 30.0)
     monkeypatch.setattr(breaking, "PROBE_S", 2.0)
     monkeypatch.setattr(owning, "FIRST_RETRY_S", 0.01)

@@ -31,7 +31,7 @@ _TEXT = f"""
 class Left:
     """What the guest leaves: fields of its control block, what its calls return, and bytes of its memory."""
 
-    abi: int = 2
+    abi: int = 3
     status: int = 0
     inbox: int = 4_096
     inbox_capacity: int = 65_536
