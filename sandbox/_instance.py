@@ -83,9 +83,12 @@ class Trapped(Exception):  # noqa: N818 - named for what happened
 
 
 class Instance:
-    """A store with one instance of the guest in it. Not for use by two threads at once."""
+    """A store with one instance of the guest in it. Not for use by two threads at once.
 
-    __slots__ = ("_context", "_functions", "_scratch", "_size", "_start", "_store", "base")
+    Its linear memory lies at ``base`` and has ``size`` bytes, as wasmtime told when the last call had returned.
+    """
+
+    __slots__ = ("_context", "_functions", "_scratch", "_start", "_store", "base", "size")
 
     def __init__(self, module: GuestModule, *, max_memory_bytes: int) -> None:
         self._store = _store_new(module.engine_address, None, None)
@@ -104,11 +107,7 @@ class Instance:
             self.close()
             raise
         self.base = _memory_data(self._context, start + _MEMORY_AT + _OF) or 0  # never moves: memory_may_move is off
-        self._size = _memory_data_size(self._context, start + _MEMORY_AT + _OF) or 0
-
-    def size(self) -> int:
-        """Return the bytes of linear memory, as wasmtime told when the last call had returned."""
-        return self._size
+        self.size = _memory_data_size(self._context, start + _MEMORY_AT + _OF) or 0
 
     def call(self, name: bytes, argument: int = 0) -> int:
         """Call an export of at most one ``i32`` that returns one. Raises ``Trapped``.
@@ -126,7 +125,7 @@ class Instance:
         _set_epoch_deadline(self._context, _FAR_EPOCH)
         scratch.value = argument
         error = _func_call(self._context, function, start + _VALUE_AT, 1, start + _TRAP_AT)
-        self._size = _memory_data_size(self._context, start + _MEMORY_AT + _OF) or 0
+        self.size = _memory_data_size(self._context, start + _MEMORY_AT + _OF) or 0
         if error or scratch.trap:
             self._raise(error)
         return scratch.value

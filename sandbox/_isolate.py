@@ -100,7 +100,7 @@ class Isolate:
         self.setup: bytes | None = None  # what it is prepared for
         if module.control_address is None:
             module.control_address = self._instance.call(b"portico_control")
-            module.size_at_start = self._instance.size()
+            module.size_at_start = self._instance.size
         self._size_at_start = module.size_at_start
         self._control = self._instance.base + module.control_address
         self._block = _Control.from_address(self._control)
@@ -108,7 +108,7 @@ class Isolate:
     @property
     def grown_bytes(self) -> int:
         """How much its memory has grown since it was made; it never shrinks."""
-        return self._instance.size() - self._size_at_start
+        return self._instance.size - self._size_at_start
 
     def prepare(self, setup: bytes) -> None:
         """Take in what a program is told of its host, without running any of it.
@@ -177,7 +177,7 @@ class Isolate:
                 raise IsolateTrap("other") from trap
             if not address:
                 raise IsolateTrap("memory")
-        if address + len(data) >= self._instance.size():
+        if address + len(data) >= self._instance.size:
             raise ProtocolError("an isolate put its inbox outside its memory")
         ctypes.memmove(self._instance.base + address, data, len(data))
 
@@ -202,7 +202,7 @@ class Isolate:
     def _read_outbox(self, address: int, length: int) -> tuple[tuple[bytes, ...], tuple[bytes, ...], bytes | None]:
         if not length:
             return (), (), None
-        if address + length > self._instance.size():
+        if address + length > self._instance.size:
             raise ProtocolError("an isolate put its outbox outside its memory")
         data = ctypes.string_at(self._instance.base + address, length)
         calls: list[bytes] = []

@@ -141,7 +141,8 @@ class Sandbox:
         clock = clock or RunClock()
         scope = anyio.CancelScope()
         seat = Seat(share, memory_bytes=limits.memory_bytes, stop=scope.cancel)
-        transcript = Transcript(limits, program.source, on_report=partial(self._admission.report, seat))
+        transcript = Transcript(limits, program.source)
+        on_report = partial(self._admission.report, seat)
         self._active_runs += 1
         try:
             clock.start(scope, limit_s=limits.wall_s)
@@ -150,7 +151,7 @@ class Sandbox:
                     self._admission.check(share)
                 while error is None and transcript.end is None:
                     place = await self._workers.reserve(seat)
-                    run = Run(program, place.worker, place.run, transcript, stop=seat.stop)
+                    run = Run(program, place.worker, place.run, transcript, stop=seat.stop, on_report=on_report)
                     try:
                         error = await run.drive()
                     except WorkerLost as lost:

@@ -257,8 +257,8 @@ class WorkerProcess:
         sink = self._runs.get(run)
         if sink is not None:
             sink.deliver(report)
-        if is_news:
-            self._on_change()
+        if is_news:  # told when the run that goes on by the report has done so: it may do that at once
+            asyncio.get_running_loop().call_soon(self._on_change)
 
     async def _listen_for_life(self) -> None:
         """Kill a worker that owes an answer and from which nothing comes.

@@ -45,7 +45,8 @@ class Run:
     """One attempt to run a program in one worker.
 
     ``stop`` cancels whoever called ``drive`` and has the error raised or returned there: for an end that comes while a
-    handler works, without the cost of a scope of its own for each run.
+    handler works, without the cost of a scope of its own for each run. ``on_report`` gets each report and the number of
+    host calls in it: where the run goes on, a moment after it does.
     """
 
     def __init__(
@@ -56,8 +57,10 @@ class Run:
         transcript: Transcript,
         *,
         stop: Callable[[GuestError | HostError], None],
+        on_report: Callable[[frames.Report, int], None],
     ) -> None:
         self._stop = stop
+        self._on_report = on_report
         self._program = program
         self._transcript = transcript
         self._worker = worker
@@ -84,6 +87,15 @@ class Run:
         """Take what a turn handed over."""
         if self._is_ended:
             return
+        calls_before = self._transcript.calls
+        self._act_on(report)
+        calls = self._transcript.calls - calls_before
+        if self._is_ended:  # whoever waits for it may begin another, which has to find this one counted
+            self._on_report(report, calls)
+        else:
+            asyncio.get_running_loop().call_soon(self._on_report, report, calls)
+
+    def _act_on(self, report: frames.Report) -> None:
         try:
             calls = self._transcript.take(report)
             if calls:

@@ -63,7 +63,7 @@ class ReadyIsolate(Isolate):
             _madvise(base + page * mmap.PAGESIZE, mmap.PAGESIZE, _MADV_POPULATE_READ)
 
     def _memory(self) -> memoryview:
-        return memoryview(ctypes.string_at(self._instance.base, self._instance.size()))
+        return memoryview(ctypes.string_at(self._instance.base, self._instance.size))
 
 
 class Spare:
@@ -92,6 +92,18 @@ class Spare:
     def is_wanted(self) -> bool:
         """Whether there is one to make or to prepare."""
         return self._memory_bytes > 0 and (len(self._isolates) < self._stock or self._may_prepare)
+
+    @property
+    def has_chore(self) -> bool:
+        """Whether there is one to make, to prepare or to close."""
+        return bool(self._retired) or self.is_wanted
+
+    def do_chore(self) -> None:
+        """Do one of these, what the next run needs first. Raises as ``make`` does."""
+        if self.is_wanted:
+            self.make()
+        else:
+            self.close_one()
 
     def make(self) -> None:
         """Prepare one, or make one. Raises ``wasmtime.WasmtimeError`` when there is no memory for it.

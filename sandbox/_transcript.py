@@ -10,8 +10,6 @@ from sandbox._outcome import LogLine, Outcome, Usage
 from sandbox._records import EndRecord, read_call, read_log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sandbox._calls import HostCall
     from sandbox._errors import GuestError
     from sandbox._frames import Report
@@ -22,15 +20,11 @@ _ESCAPED = 6  # a byte of text is at most six of JSON
 
 
 class Transcript:
-    """Collects the reports of one run; the guest keeps its limits itself, and one that does not is out of order.
+    """Collects the reports of one run; the guest keeps its limits itself, and one that does not is out of order."""
 
-    ``on_report`` is called with each one, and the number of host calls in it.
-    """
-
-    def __init__(self, limits: Limits, source: bytes, *, on_report: Callable[[Report, int], None]) -> None:
+    def __init__(self, limits: Limits, source: bytes) -> None:
         self._limits = limits
         self._source = source
-        self._on_report = on_report
         self.is_again = False
         self._forget()
 
@@ -63,7 +57,6 @@ class Transcript:
                 self._take_end(EndRecord(record, source=self._source))
             else:
                 raise ProtocolError("a worker sent a record of an unknown kind")
-        self._on_report(report, len(calls))
         return calls
 
     def outcome(self, error: GuestError | None, *, wall_s: float) -> Outcome:

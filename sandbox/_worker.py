@@ -37,10 +37,9 @@ if TYPE_CHECKING:
 
     from sandbox._isolate import Isolate, Turn
 
-# A spare is made when there is nothing to do: at once where no run waits, because the portal has just got the end of
-# one and takes as long to send the next; else after this, because the answer to a host call must not wait for a spare.
-# An isolate that has ended is closed in the gap that is left: the portal takes longer to answer a call than that does.
-_SPARE_AFTER_S = 0.001
+# What spares need is done piece by piece while no frame is there: a piece takes less time than the portal to answer a
+# host call, or to send the next run. With a timer due sooner than this, that comes first.
+_PIECE_S = 0.001
 # A program as agents write them, and an answer of some length: what they touch is mapped ahead of the programs to come.
 _REHEARSED_PROGRAM = b"""\
 const found = await host.rehearse({query: "open", limit: 20});
@@ -139,22 +138,18 @@ class Worker:
         """Serve until the portal closes the socket. Raises ``EOFError`` or ``OSError`` then."""
         while True:
             wait_s = self._until_next_timer_s()
-            chore: Callable[[], None] | None = None
-            if wait_s is None or wait_s > _SPARE_AFTER_S:
-                if self._spare.has_retired and (self._runs or not self._spare.is_wanted):
-                    chore, wait_s = self._spare.close_one, 0
-                elif self._spare.is_wanted:
-                    chore, wait_s = self._make_spare, _SPARE_AFTER_S if self._runs else 0
-            frame = self._link.next_frame(wait_s)
+            has_chore = self._spare.has_chore and (wait_s is None or wait_s > _PIECE_S)
+            frame = self._link.next_frame(0 if has_chore else wait_s)
             if frame is not None:
                 self._handle(*frame)
-            elif chore is not None:
-                chore()
-            self._wake_due_runs()
+            elif has_chore:
+                self._do_chore()
+            if wait_s is not None:
+                self._wake_due_runs()
 
-    def _make_spare(self) -> None:
+    def _do_chore(self) -> None:
         try:
-            self._spare.make()
+            self._spare.do_chore()
         except (WasmtimeError, MemoryError, IsolateTrap, ProtocolError):  # no memory, say: the run that needs one tells
             self._spare.forget()
 
@@ -253,8 +248,8 @@ class Worker:
             self._discard(run.id)
             return
         is_stuck = not run.calls_out and run.wake_at_us is None
-        is_news = is_long or run.isolate.grown_bytes != run.told_bytes
-        if records or is_news or (is_answer and not is_stuck):
+        is_due = bool(records) or (is_answer and not is_stuck)
+        if is_due or is_long or run.isolate.grown_bytes != run.told_bytes:
             self._send_turn(run, records, is_answer=is_answer and not is_stuck)
         if is_stuck:
             self._end_without_record(run, Cause.UNSETTLED, is_answer=is_answer)

@@ -153,7 +153,7 @@ def test_memory_stays_within_its_limit_and_what_the_host_allows_beside_it(host: 
 
     assert turn.end is not None
     assert isolate.memory_used <= 17 * 2**20
-    assert isolate._instance.size() <= 16 * 2**20 + MEMORY_BESIDE_HEAP_BYTES
+    assert isolate._instance.size <= 16 * 2**20 + MEMORY_BESIDE_HEAP_BYTES
     isolate.close()
 
 

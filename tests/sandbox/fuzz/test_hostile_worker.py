@@ -108,7 +108,7 @@ async def test_whatever_a_worker_sends_its_run_ends_and_says_why_if_it_failed(
     program = Program(
         source=PROGRAM_SOURCE, limits=limits, capabilities=Capabilities(methods="m"), on_call=answer, seed=bytes(32)
     )
-    transcript = Transcript(limits, PROGRAM_SOURCE, on_report=lambda _report, _calls: None)
+    transcript = Transcript(limits, PROGRAM_SOURCE)
     ended: list[GuestError | HostError | None] = []
     scope = anyio.CancelScope()
 
@@ -119,7 +119,8 @@ async def test_whatever_a_worker_sends_its_run_ends_and_says_why_if_it_failed(
     async def drive() -> None:
         with scope:
             try:
-                ended.append(await Run(program, worker, RUN, transcript, stop=stop).drive())
+                run = Run(program, worker, RUN, transcript, stop=stop, on_report=lambda _report, _calls: None)
+                ended.append(await run.drive())
             except HostError as error:
                 ended.append(error)
 

@@ -145,7 +145,7 @@ async def test_what_once_corrupted_the_engine_costs_at_most_its_own_run(attack: 
 async def test_a_heap_in_ruins_ends_that_isolate_alone(attack: Attack, host: Host) -> None:
     isolate = host.isolate()
     isolate.start(make_setup(), b"const keep = [1, {a: 2}]; await host.x(1); keep", clock_us=CLOCK_US, seed=SEED)
-    base, size = isolate._instance.base, isolate._instance.size()
+    base, size = isolate._instance.base, isolate._instance.size
     ctypes.memset(base + size // 4, 0xA5, size // 2)
 
     with pytest.raises((IsolateTrap, ProtocolError)):
