@@ -84,6 +84,10 @@ class RunClock:
     def cancel(self) -> None:
         """End the run now, or before it begins: nobody waits for it any more."""
         self.is_cancelled = True
+        self.end_run()
+
+    def end_run(self) -> None:
+        """End the run now, by the scope that it was started with."""
         if self._scope is not None:
             self._scope.cancel()
 

@@ -136,43 +136,42 @@ class Sandbox:
             seed=seed or os.urandom(_SEED_BYTES),
         )
         self._check_open()
-        share = self._admission.share(owner)
-        error = _too_large(program) if len(program.source) > limits.source_bytes else None
-        clock = clock or RunClock()
-        scope = anyio.CancelScope()
-        seat = Seat(share, memory_bytes=limits.memory_bytes, stop=scope.cancel)
         transcript = Transcript(limits, program.source)
+        if len(program.source) > limits.source_bytes:
+            return transcript.outcome(_too_large(program), wall_s=0.0)
+        share = self._admission.share(owner)
+        clock = clock or RunClock()
+        seat = Seat(share, memory_bytes=limits.memory_bytes, stop=clock.end_run)
         on_report = partial(self._admission.report, seat)
+        begin = partial(Run, program, transcript=transcript, stop=seat.stop, on_report=on_report)
+        run: Run | None = None
+        error: GuestError | None = None
         self._active_runs += 1
         try:
+            self._admission.check(share)
+            place = self._workers.reserve_now(seat)
+            run = begin(place) if place is not None else None
+            # Where there was room the program runs by now: what follows takes none of its time.
+            scope = anyio.CancelScope()
             clock.start(scope, limit_s=limits.wall_s)
             with scope:
-                if error is None:
-                    self._admission.check(share)
                 while error is None and transcript.end is None:
-                    place = await self._workers.reserve(seat)
-                    run = Run(program, place.worker, place.run, transcript, stop=seat.stop, on_report=on_report)
+                    run = run or begin(await self._workers.reserve(seat))
                     try:
                         error = await run.drive()
                     except WorkerLost as lost:
                         _start_again(transcript, lost)
                     finally:
-                        self._workers.release(place)
+                        self._leave(run)
+                        run = None
             if scope.cancelled_caught:
-                if clock.is_cancelled:
-                    raise RunCancelled("the run was cancelled by its clock")
-                if isinstance(seat.stopped_by, HostError):
-                    raise seat.stopped_by
-                error = seat.stopped_by or WallLimitExceeded(
-                    f"the program took longer than {limits.wall_s:g} s",
-                    limit="wall_s",
-                    max=limits.wall_s,
-                    used=clock.elapsed_s,
-                )
+                error = _stopped(seat, clock, limits)
         except Overloaded:
             self._refused_runs += 1
             raise
         finally:
+            if run is not None:
+                self._leave(run)
             self._active_runs -= 1
             self._admission.end(seat)
             wall_s = clock.finish()
@@ -213,6 +212,10 @@ class Sandbox:
             analyst_pid=self._analyst.pid,
         )
 
+    def _leave(self, run: Run) -> None:
+        run.leave()
+        self._workers.release(run.place)
+
     def _make_source(self, stack: AsyncExitStack) -> ExecutedWorkers | ForkedWorkers:
         if self._config.isolation != "run":
             return ExecutedWorkers(module_path=self._module_path, data_bytes=self._config.worker_bytes)
@@ -248,6 +251,16 @@ def _too_large(program: Program) -> GuestError:
     return SourceTooLarge(
         f"the program has {size} bytes, and at most {most} are accepted", limit="source_bytes", max=most, used=size
     )
+
+
+def _stopped(seat: Seat, clock: RunClock, limits: Limits) -> GuestError:
+    """Return why a run was stopped; raise where that is no failure of the program."""
+    if clock.is_cancelled:
+        raise RunCancelled("the run was cancelled by its clock")
+    if isinstance(seat.stopped_by, HostError):
+        raise seat.stopped_by
+    text = f"the program took longer than {limits.wall_s:g} s"
+    return seat.stopped_by or WallLimitExceeded(text, limit="wall_s", max=limits.wall_s, used=clock.elapsed_s)
 
 
 def _start_again(transcript: Transcript, lost: WorkerLost) -> None:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from sandbox._capabilities import Capabilities
     from sandbox._limits import Limits
-    from sandbox._process import WorkerProcess
     from sandbox._transcript import Transcript
+    from sandbox._workers import Place
 
 _SETTLE_BYTES = 32 * 2**20  # settlements that are ready at once leave in frames of about this size
 
@@ -42,7 +42,7 @@ class Program(NamedTuple):
 
 
 class Run:
-    """One attempt to run a program in one worker.
+    """One attempt to run a program at one place, where it begins at once; ``leave`` it afterwards.
 
     ``stop`` cancels whoever called ``drive`` and has the error raised or returned there: for an end that comes while a
     handler works, without the cost of a scope of its own for each run. ``on_report`` gets each report and the number of
@@ -52,19 +52,19 @@ class Run:
     def __init__(
         self,
         program: Program,
-        worker: WorkerProcess,
-        run_id: int,
-        transcript: Transcript,
+        place: Place,
         *,
+        transcript: Transcript,
         stop: Callable[[GuestError | HostError], None],
         on_report: Callable[[frames.Report, int], None],
     ) -> None:
+        self.place = place
         self._stop = stop
         self._on_report = on_report
         self._program = program
         self._transcript = transcript
-        self._worker = worker
-        self._id = run_id
+        self._worker = place.worker
+        self._id = place.run
         self._waiting: deque[HostCall] = deque()
         self._open_calls: dict[int, int] = {}  # the bytes of their arguments
         self._serving = 0
@@ -77,6 +77,7 @@ class Run:
         self._has_timer = False  # so that the program may go on before a host call is answered
         self._tasks: TaskGroup | None = None
         self._context: contextvars.Context | None = None  # of the caller: that of a report is the worker's
+        self._begin()
 
     @property
     def waits_for_turn(self) -> bool:
@@ -88,28 +89,31 @@ class Run:
         if self._is_ended:
             return
         calls_before = self._transcript.calls
-        self._act_on(report)
+        goes_on = self._act_on(report)
         calls = self._transcript.calls - calls_before
-        if self._is_ended:  # whoever waits for it may begin another, which has to find this one counted
-            self._on_report(report, calls)
-        else:
+        if goes_on:
             asyncio.get_running_loop().call_soon(self._on_report, report, calls)
+        else:  # whoever waits for it may begin another, which has to find this one counted
+            self._on_report(report, calls)
 
-    def _act_on(self, report: frames.Report) -> None:
+    def _act_on(self, report: frames.Report) -> bool:
+        """Do what a report asks for; return whether the run goes on."""
         try:
             calls = self._transcript.take(report)
             if calls:
                 self._add_calls(calls)
         except (ProtocolError, MemoryLimitExceeded) as error:
             self._end(error, is_over=False)
-            return
+            return False
         self._has_timer = report.has_timer
         if report.is_last and self._transcript.end is not None:
             self._end(self._transcript.end.error)
-        elif report.cause is not None:
+            return False
+        if report.cause is not None:
             self._end(error_of(report.cause, self._program.limits, self._transcript))
-        else:
-            self._go_on(is_answer=report.is_last and report.is_answer)
+            return False
+        self._go_on(is_answer=report.is_last and report.is_answer)
+        return True
 
     def lose(self, error: HostError) -> None:
         """Learn that nothing more will come."""
@@ -121,17 +125,6 @@ class Run:
 
         Raises ``HostError`` when the sandbox failed, and whatever else than ``Rejection`` a handler raised.
         """
-        program = self._program
-        start = frames.Start(
-            cpu_limit_us=round(program.limits.cpu_s * 1e6),
-            memory_bytes=program.limits.memory_bytes,
-            clock_us=time.time_ns() // 1_000,
-            seed=program.seed,
-            setup=encode_setup(program.capabilities, program.limits),
-            source=program.source,
-        )
-        self._owes_answer = True
-        self._worker.begin(self._id, self, frames.encode_start(self._id, start))
         try:
             await self._until_there_is_something_to_do()
             while self._waits_for_one_call:  # as most programs do: a task group would take 12 us of a short run
@@ -146,11 +139,26 @@ class Run:
             if len(group.exceptions) == 1:  # a handler's own error, as it raised it
                 raise group.exceptions[0] from None
             raise
-        finally:
-            self._worker.forget(self._id, is_over=self._is_over)
         if isinstance(self._ending, HostError):
             raise self._ending
         return self._ending
+
+    def leave(self) -> None:
+        """Take no more reports, and have the worker stop the run unless it is over there."""
+        self._worker.forget(self._id, is_over=self._is_over)
+
+    def _begin(self) -> None:
+        program = self._program
+        start = frames.Start(
+            cpu_limit_us=round(program.limits.cpu_s * 1e6),
+            memory_bytes=program.limits.memory_bytes,
+            clock_us=time.time_ns() // 1_000,
+            seed=program.seed,
+            setup=encode_setup(program.capabilities, program.limits),
+            source=program.source,
+        )
+        self._owes_answer = True
+        self._worker.begin(self._id, self, frames.encode_start(self._id, start))
 
     def _end(self, ending: GuestError | HostError | None, *, is_over: bool = True) -> None:
         """Have ``drive`` return; handlers that are still going on are cancelled."""

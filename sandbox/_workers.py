@@ -93,12 +93,17 @@ class Workers:
         for waiter in self._waiters.values():
             waiter.event.set()
 
+    def reserve_now(self, seat: Seat) -> Place | None:
+        """Return a place if there is one, and nobody waits before this run; ``release`` it afterwards."""
+        if seat.share.waiting or not self._admission.may_begin(seat):
+            return None
+        return self._place(seat, is_impatient=False)
+
     async def reserve(self, seat: Seat) -> Place:
         """Wait for a place. Raises ``Overloaded`` when there is none in time; ``release`` it afterwards."""
-        if not seat.share.waiting and self._admission.may_begin(seat):
-            place = self._place(seat, is_impatient=False)
-            if place is not None:
-                return place
+        place = self.reserve_now(seat)
+        if place is not None:
+            return place
         waiter = self._waiters[seat] = _Waiter()
         self._admission.wait(seat)
         self._has_waiters.set()

@@ -16,14 +16,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox import Capabilities, GuestError, HostCall, HostError, Limits, Rejection
+from sandbox import Bounds, Capabilities, GuestError, HostCall, HostError, Limits, Rejection
 from sandbox import _frames as frames
+from sandbox._admission import Admission
 from sandbox._child import Child
 from sandbox._errors import WorkerLost
 from sandbox._frames import Cause, Kind, Tag
+from sandbox._post import Post
 from sandbox._process import WorkerProcess
 from sandbox._run import Program, Run
 from sandbox._transcript import Transcript
+from sandbox._workers import Place
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -109,6 +112,7 @@ async def test_whatever_a_worker_sends_its_run_ends_and_says_why_if_it_failed(
         source=PROGRAM_SOURCE, limits=limits, capabilities=Capabilities(methods="m"), on_call=answer, seed=bytes(32)
     )
     transcript = Transcript(limits, PROGRAM_SOURCE)
+    post = Post("shared", Admission(Bounds(), long_turns=1, run_bytes=0), most_runs=1)
     ended: list[GuestError | HostError | None] = []
     scope = anyio.CancelScope()
 
@@ -117,12 +121,14 @@ async def test_whatever_a_worker_sends_its_run_ends_and_says_why_if_it_failed(
         scope.cancel()
 
     async def drive() -> None:
+        place = Place(post, worker, RUN)
+        run = Run(program, place, transcript=transcript, stop=stop, on_report=lambda _report, _calls: None)
         with scope:
             try:
-                run = Run(program, worker, RUN, transcript, stop=stop, on_report=lambda _report, _calls: None)
                 ended.append(await run.drive())
             except HostError as error:
                 ended.append(error)
+            run.leave()
 
     async def serve() -> None:
         await worker.serve()
