@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -222,7 +223,7 @@ class Workers:
         if seat is None:
             post.held_up_since = None
         elif post.has_others_waiting(seat.share.owner):
-            now = anyio.current_time()
+            now = time.monotonic()
             post.held_up_since = now if post.held_up_since is None else post.held_up_since
             if now - post.held_up_since >= _SHARED_TURN_S:
                 seat.stop(held_up_error(_SHARED_TURN_S))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -145,7 +146,7 @@ class Announcements:
 
     def changed(self, server_id: str, changes: frozenset[Change]) -> None:
         """Tell the clients whom it concerns that lists of a server changed."""
-        now = anyio.current_time()
+        now = time.monotonic()
         for change in changes & LIST_CHANGES.keys():
             key = (server_id, LIST_CHANGES[change])
             earliest = self._told.get(key, -math.inf) + AGAIN_S
@@ -208,7 +209,7 @@ class Announcements:
 
     def _take(self) -> list[tuple[Listener, str, JsonObject]]:
         """Return what is to be told now, each client once of each kind of list."""
-        now = anyio.current_time()
+        now = time.monotonic()
         due = []
         if any(at <= now for at in self._due.values()):
             # What would be told in a moment, and need not wait any longer for its own sake, is told with it.

@@ -7,6 +7,7 @@ comes back with the id of the last event that it saw gets the others, once, in t
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
@@ -122,7 +123,7 @@ class Channel:
     async def end(self, last: bytes) -> None:
         """Send the last message and end the response that it went over."""
         self._add(last)
-        self.ended_at = anyio.current_time()
+        self.ended_at = time.monotonic()
         await self._flush()
         self.finish()
         if self.is_attached and self._size > KEPT_BYTES:

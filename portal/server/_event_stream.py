@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -45,7 +46,7 @@ class EventStream:
         self._is_begun = False
         self._lock = anyio.Lock(fast_acquire=True)
         self.is_ended = False
-        self.quiet_since = anyio.current_time()
+        self.quiet_since = time.monotonic()
         self.is_finished = False
         """Whether it was told to finish."""
         self.scope: anyio.CancelScope | None = None
@@ -93,4 +94,4 @@ class EventStream:
                 while rest:
                     await self._send({"type": "http.response.body", "body": rest[:PART_BYTES], "more_body": True})
                     rest = rest[PART_BYTES:]
-        self.quiet_since = anyio.current_time()
+        self.quiet_since = time.monotonic()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final
 
@@ -51,7 +52,7 @@ class Exchange(ABC):
 
     def __init__(self, request: HttpRequest) -> None:
         self.request = request
-        self.since = anyio.current_time()
+        self.since = time.monotonic()
         self.stream: EventStream | None = None
         """Where the answer is one of events."""
         self.is_stopped = False
@@ -122,7 +123,7 @@ class Exchanges:
         """Return the message, or the batch, in a request. Raises ``HttpRefusal`` and ``ClientGone``."""
         if len(self._reading) >= MAX_READING:
             raise overloaded("Too many requests are being sent")
-        self._reading[request] = anyio.current_time()
+        self._reading[request] = time.monotonic()
         taken: Message | list[JsonValue] | HttpRefusal
         try:
             taken = await request.message()
@@ -198,7 +199,7 @@ class Exchanges:
             exchange.stop()
 
     def _look(self, tasks: TaskGroup) -> None:
-        now = anyio.current_time()
+        now = time.monotonic()
         for request in [request for request, since in self._reading.items() if now - since >= BODY_S]:
             del self._reading[request]
             late = HttpRefusal(408, f"The body did not arrive within {BODY_S:.0f} seconds", headers=CLOSE)

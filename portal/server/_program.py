@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -31,7 +32,7 @@ class ProgramConversation:
 
     def __init__(self, client: Conversation) -> None:
         self.client = client
-        self._began_at = anyio.current_time()
+        self._began_at = time.monotonic()
         self._told_at = -math.inf
         self.is_over = False  # the client has its answer, so that it can be told and asked no more
 
@@ -47,7 +48,7 @@ class ProgramConversation:
 
     async def tell(self, message: str) -> None:
         """Report progress, unless that was done a moment ago."""
-        now = anyio.current_time()
+        now = time.monotonic()
         if self.is_over or now - self._told_at < TELL_S or not self.client.wants_progress:
             return
         self._told_at = now

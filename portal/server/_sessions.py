@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -61,7 +62,7 @@ class Session:
         self.running: dict[RequestId, anyio.CancelScope] = {}
         self.standing = Channel(0, version=version, kept=kept)
         self.channels: dict[int, Channel] = {0: self.standing}
-        self.last_used = anyio.current_time()
+        self.last_used = time.monotonic()
         self.held = 0
         self.on_close: Callable[[], None] = lambda: None
         self._kept = kept
@@ -89,7 +90,7 @@ class Session:
     def release(self) -> None:
         """Note that a request or a stream of it has ended."""
         self.held -= 1
-        self.last_used = anyio.current_time()
+        self.last_used = time.monotonic()
 
     def resumable(self, event_id: str) -> tuple[Channel, int] | None:
         """Return the channel of an event and the event's number there; None for one that is not kept any more."""
@@ -147,7 +148,7 @@ class Sessions:
 
     def sweep(self) -> None:
         """End sessions that are idle for too long, and forget what nobody will resume."""
-        now = anyio.current_time()
+        now = time.monotonic()
         for session_id, session in tuple(self._sessions.items()):
             if session.held == 0 and now - session.last_used >= self._idle_s:
                 self.end(session_id)
@@ -158,7 +159,7 @@ class Sessions:
         """Make sure that one more session can be made. Raises ``HttpRefusal``."""
         if len(self._sessions) < self._most:
             return
-        now = anyio.current_time()
+        now = time.monotonic()
         idle = [(session.last_used, key) for key, session in self._sessions.items() if session.held == 0]
         last_used, key = min(idle, default=(now, ""))
         if now - last_used < SPARE_IDLE_S:

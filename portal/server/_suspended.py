@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import secrets
+import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -115,7 +116,7 @@ class Suspended:
         finally:
             self._client = None
         if not self._is_done:
-            self.scope.deadline = anyio.current_time() + STATE_S
+            self.scope.deadline = time.monotonic() + STATE_S
             return None
         self._collected.set()
         if self._error is not None:

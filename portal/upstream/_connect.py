@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from itertools import count
@@ -64,7 +65,7 @@ async def open_session(
     connection = _Connection(
         config, capabilities, on_notification, on_gap=on_gap, is_handshake_first=is_handshake_first
     )
-    with anyio.CancelScope(deadline=anyio.current_time() + config.connect_timeout_s) as connecting:
+    with anyio.CancelScope(deadline=time.monotonic() + config.connect_timeout_s) as connecting:
         try:
             async with connection.open() as session:
                 connecting.deadline = math.inf

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -70,7 +71,7 @@ class Exchange:
         self._relay: Relay | None = None
         self._asking = 0
         self._asked_at = 0.0
-        now = anyio.current_time()
+        now = time.monotonic()
         self._total_until = math.inf if timeouts.total_s is None else now + timeouts.total_s
         self._idle_until = math.inf if timeouts.idle_s is None else now + timeouts.idle_s
         self.scope = anyio.CancelScope(deadline=min(self._total_until, self._idle_until))
@@ -80,7 +81,7 @@ class Exchange:
         self.has_been_heard = True
         if self._timeouts.idle_s is None or self._asking:
             return
-        until = anyio.current_time() + self._timeouts.idle_s
+        until = time.monotonic() + self._timeouts.idle_s
         if until - self._idle_until >= RENEW_S:
             self._idle_until = until
             self.scope.deadline = min(self._total_until, until)
@@ -104,7 +105,7 @@ class Exchange:
     async def ask(self, conversation: Conversation, method: str, params: JsonObject) -> JsonObject:
         """Ask the client; the clock stands still meanwhile."""
         if not self._asking:
-            self._asked_at = anyio.current_time()
+            self._asked_at = time.monotonic()
             self.scope.deadline = math.inf
         self._asking += 1
         try:
@@ -112,7 +113,7 @@ class Exchange:
         finally:
             self._asking -= 1
             if not self._asking:
-                self._total_until += anyio.current_time() - self._asked_at
+                self._total_until += time.monotonic() - self._asked_at
                 self._idle_until = -math.inf  # whatever it was: it counts anew
                 self.scope.deadline = self._total_until
                 self.heard()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import re
+import time
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -225,7 +226,7 @@ class StreamableChannel:
                 if failure.kind == "unsent":
                     self._loss.suspicion.set()
                 logger.debug("the stream of a session broke: %s", failure.phrase)
-            is_good = position.is_new or anyio.current_time() - position.opened_at >= pause_s
+            is_good = position.is_new or time.monotonic() - position.opened_at >= pause_s
             pause_s = position.retry_s if is_good else min(pause_s * 2, MAX_RETRY_S)
             await anyio.sleep(pause_s)
 
@@ -242,7 +243,7 @@ class StreamableChannel:
                 return response.status >= 500 or response.status == 429  # with any other, it offers none
             if position.is_again and position.last_id is None:
                 self._inbound.on_gap()
-            position.is_again, position.opened_at = True, anyio.current_time()
+            position.is_again, position.opened_at = True, time.monotonic()
             reader = EventReader(lambda: self._http.max_answer_bytes)
             while (events := await self._http.next_events(response, reader)) is not None:
                 for event in events:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
@@ -152,13 +153,13 @@ class Subscriptions:
         retry_s = FIRST_RETRY_S
         with stream.scope:
             while True:
-                began, stream.has_begun = anyio.current_time(), False
+                began, stream.has_begun = time.monotonic(), False
                 try:
                     await session.listen(stream.filters, stream.take)
                 except (UpstreamFailure, SessionLost) as failure:
                     logger.debug("%s: no subscription (%s)", self._upstream, type(failure).__name__)
                 stream.opened.set()
-                if stream.has_begun and anyio.current_time() - began >= retry_s:
+                if stream.has_begun and time.monotonic() - began >= retry_s:
                     retry_s = FIRST_RETRY_S
                 await anyio.sleep(jittered(retry_s))
                 retry_s = min(retry_s * 2, LAST_RETRY_S)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -143,7 +144,7 @@ class Sync:
             await self._quiet()
             asked, kinds = self._asked, frozenset(self._dirty)
             self._dirty.clear()
-            next_at = anyio.current_time() + RESYNC_S
+            next_at = time.monotonic() + RESYNC_S
             try:
                 listed, failures = await self._list_all(session, kinds)
             except SessionLost:
