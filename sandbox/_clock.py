@@ -66,16 +66,17 @@ class RunClock:
                 if self._scope is not None:
                     self._resume()
 
-    def start(self, scope: anyio.CancelScope, *, limit_s: float) -> None:
+    def start(self, scope: anyio.CancelScope, *, limit_s: float, counted_s: float = 0.0) -> None:
         """Begin to count; ``scope`` is cancelled when ``limit_s`` have counted, or by ``cancel``.
 
-        A clock serves one run.
+        ``counted_s`` is how long the run has been going on already. A clock serves one run.
         """
         if self._was_started:
             raise ValueError("a RunClock serves one run: make another")
         self._was_started = True
         self._scope = scope
         self._limit_s = limit_s
+        self._counted_s = counted_s
         if not self._pauses:
             self._resume()
         if self.is_cancelled:

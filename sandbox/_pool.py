@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
+import time
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -149,11 +150,12 @@ class Sandbox:
         self._active_runs += 1
         try:
             self._admission.check(share)
+            began = time.monotonic()
             place = self._workers.reserve_now(seat)
             run = begin(place) if place is not None else None
             # Where there was room the program runs by now: what follows takes none of its time.
             scope = anyio.CancelScope()
-            clock.start(scope, limit_s=limits.wall_s)
+            clock.start(scope, limit_s=limits.wall_s, counted_s=time.monotonic() - began)
             with scope:
                 while error is None and transcript.end is None:
                     run = run or begin(await self._workers.reserve(seat))

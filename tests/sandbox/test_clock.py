@@ -53,6 +53,15 @@ async def test_a_clock_may_be_paused_before_its_run_begins() -> None:
     assert scope.deadline < math.inf
 
 
+async def test_a_clock_may_be_handed_to_a_run_that_has_begun() -> None:
+    clock, scope = RunClock(), anyio.CancelScope()
+    clock.start(scope, limit_s=50, counted_s=20)
+
+    assert clock.remaining_s <= 30
+    assert scope.deadline <= anyio.current_time() + 30
+    assert clock.finish() >= 20
+
+
 async def test_a_clock_serves_one_run() -> None:
     clock = RunClock()
     clock.start(anyio.CancelScope(), limit_s=1)
