@@ -205,6 +205,7 @@ async def test_elicitation_sep1330_enums(ctx: Any, arguments: JSON) -> JSON:
 
 @tool("Ends its stream in the middle, so that the client has to come back for the answer.")
 async def test_reconnection(ctx: Any, arguments: JSON) -> JSON:
+    await anyio.sleep(0.1)  # the SDK closes it without sending what waits: the event that a client comes back with
     if ctx.close_sse_stream is not None:
         await ctx.close_sse_stream()
     await anyio.sleep(0.1)
