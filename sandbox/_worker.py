@@ -42,11 +42,11 @@ if TYPE_CHECKING:
 _PIECE_S = 0.001
 # A program as agents write them, and an answer of some length: what they touch is mapped ahead of the programs to come.
 _REHEARSED_PROGRAM = b"""\
-const found = await host.rehearse({query: "open", limit: 20});
+const found = await host.rehearse({query: "open", limit: 5});
 console.log(`${found.items.length} found`);
 return found.items.filter((item) => item.id > 3).map(({id, name}) => ({id, name}));
 """
-_REHEARSED_ITEMS = [{"id": number, "name": f"item {number}", "text": "rehearsal " * 6} for number in range(20)]
+_REHEARSED_ITEMS = [{"id": number, "name": f"item {number}", "text": "rehearsal " * 6} for number in range(5)]
 _REHEARSED_ANSWER = json.dumps([{"id": 1, "ok": True, "value": {"items": _REHEARSED_ITEMS}}]).encode()
 # An interrupt that the watchdog did not mean for this turn was meant for the one before: no fault of the program.
 _CAUSE_OF_TRAP = {"interrupt": Cause.WORKER, "memory": Cause.MEMORY, "stack": Cause.STACK}

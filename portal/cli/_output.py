@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import typer
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 
     from typegen import JsonValue
 
-_LINE: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _TIME: Final = "%Y-%m-%dT%H:%M:%S%z"
 
 
@@ -56,7 +57,7 @@ def start_logging(*, is_debug: bool, level: int) -> None:
     """
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # no line tells them
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter(_LINE, _TIME))
+    handler.setFormatter(_Formatter())
     others = logging.DEBUG if is_debug else max(level, logging.WARNING)
     logging.basicConfig(level=others, handlers=[handler], force=True)
     if not is_debug:
@@ -64,10 +65,20 @@ def start_logging(*, is_debug: bool, level: int) -> None:
 
 
 class _Formatter(logging.Formatter):
-    """One record, one line, and after it its traceback if it has one: no message can pass for another record."""
+    """One record, one line, and after it its traceback if it has one: no message can pass for another record.
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 -- logging's name
-        return printable_line(super().formatMessage(record))
+    The line is put together here, and not from a template: every call writes one, and that takes a third of the time.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
-        return printable(super().format(record))
+        line = printable_line(f"{_told(int(record.created))} {record.levelname} {record.name}: {record.getMessage()}")
+        if record.exc_info:
+            line = f"{line}\n{printable(self.formatException(record.exc_info))}"
+        if record.stack_info:
+            line = f"{line}\n{printable(self.formatStack(record.stack_info))}"
+        return line
+
+
+@lru_cache(maxsize=1)
+def _told(second: int) -> str:
+    return time.strftime(_TIME, time.localtime(second))

@@ -91,7 +91,7 @@ class HttpFace:
 
     async def _admitted(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve pages as browsers need it; other clients send no origin and are spared that."""
-        is_page = any(name == b"origin" for name, _ in scope["headers"])
+        is_page = b"origin" in dict(scope["headers"])
         await (self._for_pages if is_page else self._gated)(scope, receive, send)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from portal._config import CodeMode
 
 
-class Mode(Enum):
+class Mode(StrEnum):
     """What ``tools/list`` shows."""
 
     LIST = "list"

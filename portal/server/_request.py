@@ -19,7 +19,7 @@ class ClientRequest:
     """Who asks, what is seen of the portal, and how the client can be asked and told things meanwhile.
 
     ``protocol_version`` is that of the session, or of this request where there are no sessions; ``meta`` is the
-    ``_meta`` of its params.
+    ``_meta`` of its params. Clients of MCP 2026-07-28, which has no sessions, are ``is_modern``.
     """
 
     view: View
@@ -27,8 +27,7 @@ class ClientRequest:
     protocol_version: str
     conversation: Conversation
     meta: JsonObject = field(default_factory=dict)
+    is_modern: bool = field(init=False)
 
-    @property
-    def is_modern(self) -> bool:
-        """Whether the client speaks MCP 2026-07-28, which has no sessions."""
-        return self.protocol_version >= MODERN_VERSION
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_modern", self.protocol_version >= MODERN_VERSION)

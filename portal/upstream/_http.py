@@ -72,7 +72,6 @@ class HttpClient:
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=_headers(config),
-            skip_auto_headers=("Accept", "Content-Type"),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=config.connect_timeout_s),
             auto_decompress=False,
             trust_env=False,

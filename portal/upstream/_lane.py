@@ -25,7 +25,10 @@ MAX_PAUSE_S: Final = 600.0
 
 
 class Lane:
-    """The way to one upstream: ``place`` holds a place on it, and ``pause`` closes it for a while."""
+    """The way to one upstream: ``async with lane`` holds a place on it, and ``pause`` closes it for a while.
+
+    Entering waits for the place in turn. It raises ``UpstreamBusy`` when too many wait, or it takes too long.
+    """
 
     def __init__(
         self,
@@ -45,21 +48,16 @@ class Lane:
         self._queue: deque[anyio.Event] = deque()
         self._paused_until = 0.0
 
-    def place(self) -> Place:
-        """Return a place to hold: ``async with lane.place()``.
-
-        Entering waits for it in turn. Raises ``UpstreamBusy`` when too many wait, or it takes too long.
-        """
-        return Place(self)
-
-    async def enter(self) -> None:
-        """Take a place, as ``place`` does."""
+    async def __aenter__(self) -> None:
         if self._taken >= self._width or self._queue:
             await self._wait_in_turn()
         else:
             self._taken += 1
 
-    def leave(self) -> None:
+    async def __aexit__(self, *_: object) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
         """Hand the place to whoever waits longest."""
         if self._queue and self._taken <= self._width:
             self._queue.popleft().set()
@@ -69,7 +67,7 @@ class Lane:
     @contextmanager
     def stepped_out(self) -> Iterator[None]:
         """Give the place up while a person is asked, and take it back afterwards, whoever has come meanwhile."""
-        self.leave()
+        self._leave()
         try:
             yield
         finally:
@@ -109,25 +107,10 @@ class Lane:
 
     def _give_up(self, turn: anyio.Event) -> None:
         if turn.is_set():  # the place was handed over in the same moment
-            self.leave()
+            self._leave()
         else:
             self._queue.remove(turn)
 
     def _busy(self, why: str) -> UpstreamBusy:
         message = f"{self._upstream} is busy: {why}; try again in a moment"
         return UpstreamBusy(message, upstream=self._upstream, retry_after_s=1.0)
-
-
-class Place:
-    """A place on a lane; a class, because every call enters one and a generator would cost several times as much."""
-
-    __slots__ = ("_lane",)
-
-    def __init__(self, lane: Lane) -> None:
-        self._lane = lane
-
-    async def __aenter__(self) -> None:
-        await self._lane.enter()
-
-    async def __aexit__(self, *_: object) -> None:
-        self._lane.leave()

@@ -18,7 +18,6 @@ from portal.upstream._channel import SessionLost
 from portal.upstream._connect import open_session
 from portal.upstream._status import Health
 from portal.upstream._sync import announced
-from portal.wire import MODERN_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -89,11 +88,6 @@ class Owner:
         self._not_before = 0.0
         self._in_flight: dict[UpstreamSession, int] = {}
         self._drained: dict[UpstreamSession, anyio.Event] = {}
-
-    def is_modern(self, kept_version: str | None) -> bool | None:
-        """Whether the upstream speaks MCP 2026-07-28, as its session says, or what was kept of it at another start."""
-        version = self.protocol_version or kept_version
-        return None if version is None else version >= MODERN_VERSION
 
     async def run(self) -> None:
         """Keep a session open until ``stop``; never raises what an upstream does."""

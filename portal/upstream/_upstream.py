@@ -22,7 +22,7 @@ from portal.upstream._owner import Owner
 from portal.upstream._status import ServerStatus
 from portal.upstream._subscriptions import Subscriptions
 from portal.upstream._sync import CHANGED_LISTS, Sync
-from portal.wire import PROGRESS, param_headers
+from portal.wire import MODERN_VERSION, PROGRESS, param_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -101,7 +101,8 @@ class Upstream:
     @property
     def is_modern(self) -> bool | None:
         """Whether the server speaks MCP 2026-07-28, which has no session; None while nobody knows."""
-        return self._owner.is_modern(self.offers.protocol_version)
+        version = self._owner.protocol_version or self._sync.offers.protocol_version
+        return None if version is None else version >= MODERN_VERSION
 
     @property
     def is_handshake_first(self) -> bool:
@@ -165,7 +166,8 @@ class Upstream:
         """
         tool = self.tools.get(name)
         params: JsonObject = {**(extra or {}), "name": name, "arguments": dict(arguments)}
-        headers = param_headers(tool.mirrored, arguments) if tool is not None else None  # a session before drops them
+        # A session of an earlier version drops them.
+        headers = param_headers(tool.mirrored, arguments) if tool is not None and tool.mirrored else None
         return await self._send(
             "tools/call",
             params,
@@ -215,7 +217,7 @@ class Upstream:
     ) -> JsonObject:
         self._in_flight += 1
         try:
-            async with self.lane.place():
+            async with self.lane:
                 if conversation is not None:
                     conversation = _OffLane(conversation, self.lane)
                 return await self._send_again_at_need(method, params, conversation, headers, is_idempotent)

@@ -51,7 +51,7 @@ class Traffic:
     async def _call(self, number: int) -> None:
         with self._scopes[number]:
             try:
-                async with self._lane.place():
+                async with self._lane:
                     self.entered.append(number)
                     await self._ends[number].wait()
             except UpstreamBusy:
@@ -83,7 +83,7 @@ async def test_a_refusal_says_how_many_there_are_and_when_to_try_again() -> None
         lane = Lane("up", width=1, max_queued=0)
         await Traffic(lane, tasks).start(1)
         with pytest.raises(UpstreamBusy, match="up is busy: 1 calls are on their way and 0 wait") as refusal:
-            async with lane.place():
+            async with lane:
                 pass
         tasks.cancel_scope.cancel()
 
@@ -97,7 +97,7 @@ async def test_one_who_waits_too_long_is_refused_and_leaves_the_queue() -> None:
         traffic = Traffic(lane, tasks)
         await traffic.start(1)
         with pytest.raises(UpstreamBusy, match="no call came to its turn"):
-            async with lane.place():
+            async with lane:
                 pass
         await traffic.start(2)
         await traffic.end(1)
@@ -125,7 +125,7 @@ async def test_a_call_that_waits_for_a_person_holds_no_place() -> None:
     async with anyio.create_task_group() as tasks:
         lane = Lane("up", width=1)
         traffic = Traffic(lane, tasks)
-        async with lane.place():
+        async with lane:
             with lane.stepped_out():
                 await traffic.start(1, 2)
                 assert traffic.entered == [1]
