@@ -85,10 +85,12 @@ def without_exchange(answer: JsonObject) -> JsonObject:
     """Return a result without what concerned only the exchange with its upstream (MCP 2026-07-28)."""
     if answer.get("resultType") == INPUT_REQUIRED:
         return answer
-    if "resultType" in answer:
-        answer = {key: value for key, value in answer.items() if key != "resultType"}
-    meta = answer.get("_meta")
+    result = {**answer}
+    result.pop("resultType", None)
+    meta = result.get("_meta")
     if isinstance(meta, dict) and SERVER_INFO_KEY in meta:
-        rest = {key: value for key, value in meta.items() if key != SERVER_INFO_KEY}
-        answer = {key: value for key, value in answer.items() if key != "_meta"} | ({"_meta": rest} if rest else {})
-    return answer
+        result["_meta"] = rest = {**meta}
+        del rest[SERVER_INFO_KEY]
+        if not rest:
+            del result["_meta"]
+    return result
