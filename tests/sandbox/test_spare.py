@@ -79,6 +79,19 @@ def test_isolates_that_are_done_wait_to_be_closed_and_not_too_many_of_them(host:
     assert closed == 3  # one more than the stock; the others have made place
 
 
+def test_what_the_next_run_needs_comes_before_what_is_over(host: Host, spare: Spare) -> None:
+    spare.retire(Isolate(host.module, memory_bytes=MEMORY_BYTES))
+    made = 0
+    while spare.is_wanted:
+        spare.do_chore()
+        made += 1
+    is_still_open = spare.has_retired
+    spare.do_chore()
+
+    assert (made, is_still_open) == (2, True)
+    assert not spare.has_chore
+
+
 def test_a_program_cannot_tell_a_prepared_isolate_from_another(host: Host) -> None:
     ends = []
     for is_ahead in (False, True):
