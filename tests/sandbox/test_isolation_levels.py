@@ -221,6 +221,7 @@ async def test_a_template_that_is_killed_is_started_again_and_takes_its_children
 
     assert isinstance(lost[0], WorkerLost)
     assert value_of(after) == 2
+    assert await template_of(by_run) != template
 
 
 @only_linux

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from tests.portal.upstream.conftest import Asked
 
 CALLS = 20
-FAST = {"connect_timeout_s": 0.2, "call_timeout_s": 0.2}
+# Longer than the loop stands still on a busy machine: an attempt must not time out before it has sent anything.
+FAST = {"connect_timeout_s": 1.0, "call_timeout_s": 1.0}
 
 
 @fault(2)
@@ -63,7 +64,7 @@ async def test_calls_that_are_never_answered_end_at_their_timeout_and_are_cancel
 async def test_a_server_that_hangs_before_it_is_ready_is_left_alone_and_tried_after_a_while(
     portal_at: PortalAt, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A probe comes every 30 s, with jitter; here every 2 s. An attempt may time out before anything was sent."""
+    """A probe comes every 30 s, with jitter; here every 2 s."""
     assert (breaking.OPEN_AFTER, breaking.PROBE_S) == (5, 30.0)
     monkeypatch.setattr(breaking, "PROBE_S", 2.0)
     monkeypatch.setattr(owning, "FIRST_RETRY_S", 0.01)
@@ -83,7 +84,7 @@ async def test_a_server_that_hangs_before_it_is_ready_is_left_alone_and_tried_af
         async with scene_at(portal_at, url, limits=FAST) as scene:
             breaker = scene.portal.fleet.listing("up")._owner.breaker
             await until(lambda: breaker.is_open)
-            failures, opened_after = breaker.failures, len(attempts)
+            opened_after = len(attempts)
             told = {text_of(answer)[:27] for answer in await scene.call_often(CALLS)}
             attempts_when_told = len(attempts)
             await until(lambda: len(attempts) > opened_after)
@@ -91,9 +92,7 @@ async def test_a_server_that_hangs_before_it_is_ready_is_left_alone_and_tried_af
             await until(lambda: scene.status() == "ready")
             answer = await scene.call()
 
-    assert failures == 5
-    assert 1 <= opened_after <= failures
-    assert attempts_when_told == opened_after
+    assert (opened_after, attempts_when_told) == (5, 5)
     assert told == {"up failed 5 times in a row;"}
-    assert attempts[opened_after] - attempts[opened_after - 1] >= 2.0 * 0.75
+    assert attempts[5] - attempts[4] >= 2.0 * 0.75
     assert not is_error(answer)
