@@ -63,8 +63,6 @@ class Run:
         self._on_report = on_report
         self._program = program
         self._transcript = transcript
-        self._worker = place.worker
-        self._id = place.run
         self._waiting: deque[HostCall] = deque()
         self._open_calls: dict[int, int] = {}  # the bytes of their arguments
         self._serving = 0
@@ -145,7 +143,7 @@ class Run:
 
     def leave(self) -> None:
         """Take no more reports, and have the worker stop the run unless it is over there."""
-        self._worker.forget(self._id, is_over=self._is_over)
+        self.place.worker.forget(self.place.run, is_over=self._is_over)
 
     def _begin(self) -> None:
         program = self._program
@@ -158,7 +156,7 @@ class Run:
             source=program.source,
         )
         self._owes_answer = True
-        self._worker.begin(self._id, self, frames.encode_start(self._id, start))
+        self.place.worker.begin(self.place.run, self, frames.encode_start(self.place.run, start))
 
     def _end(self, ending: GuestError | HostError | None, *, is_over: bool = True) -> None:
         """Have ``drive`` return; handlers that are still going on are cancelled."""
@@ -265,7 +263,7 @@ class Run:
             count += 1
         batch, self._settlements = self._settlements[:count], self._settlements[count:]
         self._owes_answer = True
-        self._worker.ask(frames.encode_settle(self._id, batch, clock_us=time.time_ns() // 1_000))
+        self.place.worker.ask(frames.encode_settle(self.place.run, batch, clock_us=time.time_ns() // 1_000))
 
 
 def _rejected(call: HostCall, rejection: Rejection) -> bytes:

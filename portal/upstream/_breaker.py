@@ -19,18 +19,22 @@ PROBE_S: Final = 30.0
 
 
 class Breaker:
-    """Counts the failures of one upstream. While it ``is_open`` no call is let through, for ``probe_in_s``.
+    """Counts the failures of one upstream. Open, it lets no call through; after ``probe_in_s`` the owner tries.
 
-    Then the owner tries. A success closes it. ``let_one_through`` makes it half open: the next failure opens it again.
+    A success closes it. ``let_one_through`` makes it half open: the next failure opens it again.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self.is_open = False
         self.opened = anyio.Event()
         self._clock = clock
         self._failures = 0
         self._probe_at = 0.0
         self._failed_at = -math.inf
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing is let through now."""
+        return self.opened.is_set()
 
     @property
     def failures(self) -> int:
@@ -54,18 +58,19 @@ class Breaker:
         self._failures += 1
         if self._failures >= OPEN_AFTER:
             self._probe_at = self._clock() + jittered(PROBE_S)
-            self.is_open = True
             self.opened.set()
 
     def succeeded(self) -> None:
         """Note a success."""
+        if not self._failures:  # as nearly always; then it is not open either
+            return
         self._failures = 0
-        self.let_one_through()
+        if self.is_open:
+            self.opened = anyio.Event()
 
     def let_one_through(self) -> None:
         """Half open: take the next success or failure of a call as the answer."""
         if self.is_open:
-            self.is_open = False
             self.opened = anyio.Event()
 
 
