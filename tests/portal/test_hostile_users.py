@@ -16,6 +16,7 @@ from engine import Engine, EngineLimits
 from portal._config import Config
 from portal._portal import Portal
 from sandbox import Limits, Sandbox, SandboxConfig
+from tests.portal.conftest import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -78,6 +79,7 @@ async def test_everybody_else_is_served_and_the_loop_never_stalls(scene: Scene) 
                 answers.append(answer.text)
                 took_s.append(time.monotonic() - began)
                 await anyio.sleep(0.1)
+            await until(lambda: len(set(scene.ends)) >= 2)  # each has 2 s of a processor that it shares
         status = scene.portal.loop_status()
         tasks.cancel_scope.cancel()
 
