@@ -16,7 +16,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PACKAGES = {"portico", "portal", "engine", "typegen", "sandbox"}
 
 # Declared, though no source of ours imports it, because ...
-FOUND_BY_NAME = {"aiosqlite", "asyncpg", "httptools", "uvloop"}  # ... SQLAlchemy and uvicorn find it by name
+FOUND_BY_NAME = {"aiosqlite", "asyncpg", "uvloop"}  # ... SQLAlchemy and uvicorn find it by name
 
 
 def distributions(requirements: list[str]) -> set[str]:

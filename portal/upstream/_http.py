@@ -6,20 +6,16 @@ nor accepted, so that a limit on bytes holds for what is parsed.
 
 from __future__ import annotations
 
-import asyncio
-import io
-import os
-import ssl
-from functools import lru_cache
+import base64
+import re
 from typing import TYPE_CHECKING, Final
 
-import aiohttp
-import truststore
 from yarl import URL
 
 from portal._server_config import BearerAuth, HeadersAuth
 from portal._version import VERSION
 from portal.upstream._failures import TransportFailure, retry_after_s, too_large
+from portal.upstream._http_connections import HttpConnections, origin_of
 from portal.upstream._inbound import MAX_QUESTIONS
 from portal.upstream._parsing import read_json
 from portal.wire import RpcError
@@ -31,24 +27,18 @@ if TYPE_CHECKING:
 
     from portal._server_config import ServerConfig
     from portal.upstream._event_stream import Event, EventReader
+    from portal.upstream._http_connection import HttpResponse
 
 SPARE_CONNECTIONS: Final = 8 + MAX_QUESTIONS
 """Beyond those of requests that count: the stream of the session, subscriptions, answers and cancellations; and a
 request that waits for a person holds its connection while others go on."""
-KEEP_ALIVE_S: Final = 30.0
-"""Half of what common proxies keep an idle connection: one that they close under a request costs that request."""
-DNS_CACHE_S: Final = 10
-READ_BUFFER_BYTES: Final = 64 * 2**10
 MAX_ERROR_BYTES: Final = 64 * 2**10
 """What is read of an answer that refuses, for the error that it may hold."""
 MAX_REDIRECTS: Final = 3
-LARGE_BODY_BYTES: Final = 2**20
-"""aiohttp warns of a longer body that is bytes, and takes a file."""
 
 _KEEPS_METHOD: Final = frozenset({307, 308})
 _REDIRECTS: Final = frozenset({301, 302, 303, *_KEEPS_METHOD})
-_EXPIRED, _NOT_YET, _OTHER_NAME, _OTHER_ADDRESS = 10, 9, 62, 64  # OpenSSL, X509_V_ERR_*
-_UNTRUSTED: Final = frozenset({2, 18, 19, 20, 21, 27})
+_UNSAFE: Final = re.compile(r"[\r\n\0]")
 
 
 class HttpClient:
@@ -57,45 +47,32 @@ class HttpClient:
     def __init__(self, config: ServerConfig) -> None:
         self.max_answer_bytes = config.max_answer_bytes
         self.max_list_bytes = config.max_list_bytes
-        self._config = config
-        self._http: aiohttp.ClientSession | None = None
+        self._headers = _headers(config)
+        self._connections = HttpConnections(
+            limit=config.max_concurrent + SPARE_CONNECTIONS, connect_timeout_s=config.connect_timeout_s
+        )
 
     async def __aenter__(self) -> Self:
-        config = self._config
-        connector = aiohttp.TCPConnector(
-            limit=config.max_concurrent + SPARE_CONNECTIONS,
-            ttl_dns_cache=DNS_CACHE_S,
-            keepalive_timeout=KEEP_ALIVE_S,
-            ssl=_trust() if (config.url or "").startswith("https:") else True,
-        )
-        self._http = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers=_headers(config),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=config.connect_timeout_s),
-            auto_decompress=False,
-            trust_env=False,
-            read_bufsize=READ_BUFFER_BYTES,
-        )
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        http, self._http = self._http, None
-        if http is not None:
-            await http.close()
+        self._connections.close()
 
-    async def send(
-        self, method: str, url: URL, *, headers: Mapping[str, str], body: bytes | None = None
-    ) -> aiohttp.ClientResponse:
+    async def send(self, method: str, url: URL, *, headers: Mapping[str, str], body: bytes = b"") -> HttpResponse:
         """Send a request and return the answer when its head is there, whatever its status.
 
-        A redirect is followed within the origin, as long as it keeps the method. Raises ``TransportFailure``.
+        Names in ``headers`` are lower case. A redirect is followed within the origin, as long as it keeps the method.
+        Raises ``TransportFailure``.
         """
+        fields = {**self._headers, **headers}
         hops = 0
         while True:
-            response = await self._send(method, url, headers, body)
+            response = await self._connections.exchange(url, _head(method, url, fields, len(body)), body)
+            if response.headers.get("content-encoding", "identity").lower() != "identity":
+                response.close()
+                raise TransportFailure("a compressed answer, which was not asked for", kind="not_mcp")
             if response.status not in _REDIRECTS:
                 return response
             response.close()
@@ -107,59 +84,27 @@ class HttpClient:
                 raise TransportFailure(phrase, kind="status", status=response.status)
             url, hops = target, hops + 1
 
-    async def _send(
-        self, method: str, url: URL, headers: Mapping[str, str], body: bytes | None
-    ) -> aiohttp.ClientResponse:
-        http = self._http
-        if http is None:
-            raise _closed()
-        data = io.BytesIO(body) if body is not None and len(body) > LARGE_BODY_BYTES else body
-        try:
-            response = await http.request(method, url, headers=headers, data=data, allow_redirects=False)
-        except (aiohttp.ClientError, OSError, RuntimeError) as error:
-            raise _failure(error) from error
-        except asyncio.CancelledError:
-            # aiohttp ends those who wait for a connection so when the client is closed; nobody has cancelled them.
-            task = asyncio.current_task()
-            if not http.closed or task is None or task.cancelling():
-                raise
-            raise _closed() from None
-        encoding = response.headers.get("Content-Encoding")
-        if encoding is not None and encoding.lower() != "identity":
-            response.close()
-            raise TransportFailure("a compressed answer, which was not asked for", kind="not_mcp")
-        return response
-
-    async def read(self, response: aiohttp.ClientResponse, max_bytes: int, *, what: str = "an answer") -> bytes:
+    async def read(self, response: HttpResponse, max_bytes: int, *, what: str = "an answer") -> bytes:
         """Read the body. Raises ``TransportFailure``, before it is read where its length is declared too large."""
         declared = response.content_length
         if declared is not None and declared > max_bytes:
             response.close()
             raise too_large(max_bytes, declared_bytes=declared, what=what)
-        try:
-            if declared is not None:
-                return await response.read()
-            chunks: list[bytes] = []
-            received = 0
-            async for chunk in response.content.iter_any():
-                received += len(chunk)
-                if received > max_bytes:
-                    raise too_large(max_bytes, what=what)
-                chunks.append(chunk)
-        except (aiohttp.ClientError, OSError) as error:
-            raise _failure(error) from error
-        else:
-            return b"".join(chunks)
+        chunks: list[bytes] = []
+        received = 0
+        while chunk := await response.chunk():
+            chunks.append(chunk)
+            received += len(chunk)
+            if received > max_bytes:
+                raise too_large(max_bytes, what=what)
+        return b"".join(chunks)
 
-    async def next_events(self, response: aiohttp.ClientResponse, reader: EventReader) -> list[Event] | None:
+    async def next_events(self, response: HttpResponse, reader: EventReader) -> list[Event] | None:
         """Return the events that the next bytes complete, None at the end. Raises ``TransportFailure``."""
-        try:
-            chunk = await response.content.readany()
-        except (aiohttp.ClientError, OSError) as error:
-            raise _failure(error) from error
+        chunk = await response.chunk()
         return reader.feed(chunk) if chunk else None
 
-    async def refusal(self, response: aiohttp.ClientResponse) -> TransportFailure:
+    async def refusal(self, response: HttpResponse) -> TransportFailure:
         """Read an answer whose status is 400 or more as the failure that it is."""
         error: RpcError | None = None
         try:
@@ -173,18 +118,18 @@ class HttpClient:
             "",
             kind="status",
             status=response.status,
-            retry_after_s=retry_after_s(response.headers.get("Retry-After")),
+            retry_after_s=retry_after_s(response.headers.get("retry-after")),
             error=error,
         )
 
 
-def origin_of(url: URL) -> tuple[str, str | None, int | None]:
-    """Return what a credential is for: scheme, host and port."""
-    return url.scheme, url.host, url.port
-
-
 def _headers(config: ServerConfig) -> dict[str, str]:
+    """Return what goes with every request."""
     headers = {"user-agent": f"portico/{VERSION}"}
+    url = URL(config.url or "")
+    if url.user is not None:
+        pair = f"{url.user}:{url.password or ''}"
+        headers["authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
     match config.auth:
         case BearerAuth(token=token):
             headers["authorization"] = f"Bearer {token.reveal()}"
@@ -195,15 +140,18 @@ def _headers(config: ServerConfig) -> dict[str, str]:
     return headers | {"accept-encoding": "identity"}
 
 
-@lru_cache(maxsize=1)
-def _trust() -> ssl.SSLContext:
-    """Trust what the operating system trusts, or what SSL_CERT_FILE and SSL_CERT_DIR name."""
-    return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+def _head(method: str, url: URL, headers: Mapping[str, str], length: int) -> bytes:
+    """Return the head of a request (RFC 9112, section 3). Raises ``TransportFailure`` for a header that has lines."""
+    if _UNSAFE.search("".join(headers.values())) is not None:
+        raise TransportFailure("a header with a line break, which is not sent", kind="unsent")
+    lines = [f"{name}: {value}" for name, value in headers.items()]
+    start = f"{method} {url.raw_path_qs} HTTP/1.1\r\nhost: {url.host_port_subcomponent}"
+    return "\r\n".join((start, *lines, f"content-length: {length}\r\n\r\n")).encode()
 
 
-def _followed(method: str, url: URL, response: aiohttp.ClientResponse) -> URL | None:
+def _followed(method: str, url: URL, response: HttpResponse) -> URL | None:
     """Return where to follow a redirect: within the origin, or from http to https on the same host."""
-    location = response.headers.get("Location")
+    location = response.headers.get("location")
     if not location or (method != "GET" and response.status not in _KEEPS_METHOD):
         return None
     try:
@@ -217,51 +165,3 @@ def _followed(method: str, url: URL, response: aiohttp.ClientResponse) -> URL | 
         and target.is_default_port()
     )
     return target if origin_of(url) == origin_of(target) or is_upgrade else None
-
-
-def _closed() -> TransportFailure:
-    return TransportFailure("the session is closed", kind="unsent")
-
-
-def _failure(error: Exception) -> TransportFailure:
-    """Say what failed: before a request was sent, or after."""
-    if isinstance(error, RuntimeError) or str(error).startswith("Connector is closed"):
-        return _closed()  # aiohttp has no class of its own for a client that was closed before there was a connection
-    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertificateError):
-        return TransportFailure(_connection_problem(error), kind="unsent")
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return TransportFailure("no connection in time", kind="unsent")
-    if isinstance(error, aiohttp.ClientResponseError):
-        return TransportFailure("an answer that is not HTTP", kind="not_mcp")
-    within = " within an answer" if isinstance(error, aiohttp.ClientPayloadError) else ""
-    return TransportFailure(f"the connection broke{within} ({type(error).__name__})", kind="unknown")
-
-
-def _connection_problem(error: Exception) -> str:
-    match error:
-        case aiohttp.ClientConnectorCertificateError():
-            return _certificate_problem(error.certificate_error)
-        case aiohttp.ClientConnectorSSLError():
-            return "no TLS connection: does it speak https at this address?"
-        case aiohttp.ClientConnectorDNSError():
-            return "no connection: its name is not known"
-        case aiohttp.ClientConnectorError() if error.os_error.errno:
-            return f"no connection ({os.strerror(error.os_error.errno)})"
-        case _:
-            return "no connection"
-
-
-def _certificate_problem(error: Exception) -> str:
-    if not isinstance(error, ssl.SSLCertVerificationError):
-        return "its certificate cannot be verified"
-    match error.verify_code:
-        case code if code == _EXPIRED:
-            return "its certificate has expired: it has to be renewed there"
-        case code if code == _NOT_YET:
-            return "its certificate is not valid yet: compare the clocks of both machines"
-        case code if code in {_OTHER_NAME, _OTHER_ADDRESS}:
-            return "its certificate is for another host: check its url"
-        case code if code in _UNTRUSTED:
-            return "its certificate comes from nobody whom this machine trusts: name its authority in SSL_CERT_FILE"
-        case _:
-            return f"its certificate cannot be verified ({error.verify_message})"

@@ -12,26 +12,25 @@ from portal.upstream._channel import SessionLost
 from portal.upstream._duplex import DuplexChannel
 from portal.upstream._event_stream import EventReader
 from portal.upstream._failures import TransportFailure
-from portal.upstream._http import origin_of
+from portal.upstream._http_connections import origin_of
 from portal.upstream._parsing import read_messages
 from portal.wire import encode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
-    import aiohttp
-
     from portal.upstream._background import Background
     from portal.upstream._channel import Loss
     from portal.upstream._event_stream import Event
     from portal.upstream._http import HttpClient
+    from portal.upstream._http_connection import HttpResponse
     from portal.upstream._inbound import Inbound
     from portal.wire import Message
 
 logger = logging.getLogger("portico.upstream")
 
-_GET: Final = {"Accept": "text/event-stream"}
-_POST: Final = {"Content-Type": "application/json"}
+_GET: Final = {"accept": "text/event-stream"}
+_POST: Final = {"content-type": "application/json"}
 
 
 @asynccontextmanager
@@ -62,7 +61,7 @@ class _Stream:
         self,
         http: HttpClient,
         url: URL,
-        response: aiohttp.ClientResponse,
+        response: HttpResponse,
         *,
         inbound: Inbound,
         loss: Loss,
@@ -108,7 +107,7 @@ class _Stream:
             raise SessionLost
         if response.status >= 400:
             raise await self._http.refusal(response)
-        response.release()
+        response.close()
 
     def _limit(self) -> int:
         """Return how long an event may be now, as for a line of a process."""

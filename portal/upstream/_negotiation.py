@@ -71,8 +71,8 @@ def era_meta(capabilities: Mapping[str, JsonValue], *, log_level: str | None = N
 
 def era_headers(method: str, name: str | None = None) -> dict[str, str]:
     """Return the headers of a request of MCP 2026-07-28 besides those of its arguments."""
-    headers = {"MCP-Protocol-Version": MODERN_VERSION, "Mcp-Method": method}
-    return headers if name is None else {**headers, "Mcp-Name": name}
+    headers = {"mcp-protocol-version": MODERN_VERSION, "mcp-method": method}
+    return headers if name is None else {**headers, "mcp-name": name}
 
 
 async def negotiate(

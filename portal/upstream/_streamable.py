@@ -11,6 +11,7 @@ import logging
 import math
 import re
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -24,7 +25,6 @@ from portal.wire import CANCELLATION, RpcError, encode, notification_message, re
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import aiohttp
     from yarl import URL
 
     from portal.upstream._background import Background
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from portal.upstream._event_stream import Event
     from portal.upstream._exchange import Exchange
     from portal.upstream._http import HttpClient
+    from portal.upstream._http_connection import HttpResponse
     from portal.upstream._inbound import Inbound
     from portal.wire import Message, RequestId
     from typegen import JsonObject
@@ -51,8 +52,8 @@ MAX_RETRY_S: Final = 60.0
 MAX_RESUMPTIONS: Final = 5
 """Attempts in a row to resume the stream of a request that bring nothing new."""
 
-_POST: Final = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
-_GET: Final = {"Accept": "text/event-stream"}
+_POST: Final = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
+_GET: Final = {"accept": "text/event-stream"}
 _OF_HTTP: Final = frozenset({401, 403, 429, 502, 503, 504})
 """Statuses that say more than an error of JSON-RPC beside them."""
 # What servers say of a session that they do not know, with whichever status.
@@ -79,14 +80,15 @@ class StreamableChannel:
         self._is_gone = False  # requests that are still on their way with the session's id meet the same answer
         self._is_modern = False
         self._post_headers: dict[str, str] = _POST
+        self._listening = anyio.CancelScope()
         inbound.send = self.notify
 
     def settle(self, version: str, *, is_modern: bool) -> None:
         """Learn the version; from now on it goes with every request, as does the session's id."""
         self._is_modern = is_modern
-        own = {"MCP-Protocol-Version": version}
+        own = {"mcp-protocol-version": version}
         if self._session_id is not None:
-            own["Mcp-Session-Id"] = self._session_id
+            own["mcp-session-id"] = self._session_id
         self._post_headers = {**_POST, **own}
 
     def listen(self) -> None:
@@ -98,13 +100,13 @@ class StreamableChannel:
         """Send a request and return its result, as a ``Channel`` does."""
         body = encode(request_message(exchange.request_id, exchange.method, params))
         sent_headers = {**self._post_headers, **headers} if headers else self._post_headers
-        response: aiohttp.ClientResponse | None = None
+        response: HttpResponse | None = None
         try:
             response = await self._http.send("POST", self._url, headers=sent_headers, body=body)
             if response.status >= 400:
                 raise await self._http.refusal(response)
             if exchange.method == "initialize":
-                self._session_id = response.headers.get("Mcp-Session-Id")
+                self._session_id = response.headers.get("mcp-session-id")
             if response.content_type != "text/event-stream":
                 return await self._from_body(response, exchange)
             stream, response = response, None
@@ -127,10 +129,11 @@ class StreamableChannel:
         response = await self._http.send("POST", self._url, headers=self._post_headers, body=encode(message))
         if response.status >= 400:
             raise self._judged(await self._http.refusal(response))
-        response.release()
+        response.close()
 
     async def close(self) -> None:
         """End the session there, if there is one, within a bounded time."""
+        self._listening.cancel()
         if self._session_id is None or self._is_gone:
             return
         with anyio.move_on_after(CLOSE_S, shield=True):
@@ -140,7 +143,7 @@ class StreamableChannel:
             except TransportFailure as failure:
                 logger.debug("a session could not be ended: %s", failure.phrase)
 
-    async def _from_body(self, response: aiohttp.ClientResponse, exchange: Exchange) -> JsonObject:
+    async def _from_body(self, response: HttpResponse, exchange: Exchange) -> JsonObject:
         content_type = response.content_type
         if content_type != "application/json" and response.content_length != 0 and response.status == 200:
             raise TransportFailure(f"content type {content_type[:60]}", kind="not_mcp")
@@ -151,10 +154,10 @@ class StreamableChannel:
                 return result
         raise TransportFailure("no answer to the request", kind="not_mcp")
 
-    async def _from_stream(self, response: aiohttp.ClientResponse, exchange: Exchange) -> JsonObject:
+    async def _from_stream(self, response: HttpResponse, exchange: Exchange) -> JsonObject:
         """Read the stream of a request until the answer; where it breaks, resume it after the last event with an id."""
         position, attempts = Position(), 0
-        stream: aiohttp.ClientResponse | None = response
+        stream: HttpResponse | None = response
         while True:
             if stream is not None:
                 position.is_new = False
@@ -172,9 +175,7 @@ class StreamableChannel:
             await anyio.sleep(position.retry_s)
             stream = await self._resumed(position.last_id)
 
-    async def _answer_in(
-        self, response: aiohttp.ClientResponse, exchange: Exchange, position: Position
-    ) -> JsonObject | None:
+    async def _answer_in(self, response: HttpResponse, exchange: Exchange, position: Position) -> JsonObject | None:
         """Read one stream; None when it ended without the answer."""
         reader = EventReader(lambda: self._limit(exchange))
         is_answered = False
@@ -192,14 +193,14 @@ class StreamableChannel:
         else:
             return None
         finally:
-            if is_answered and not response.content.is_eof():
+            if is_answered and not response.is_complete:
                 self._tasks.start_soon(self._drain, response)
             else:
                 response.close()
 
-    async def _resumed(self, last_id: str) -> aiohttp.ClientResponse | None:
+    async def _resumed(self, last_id: str) -> HttpResponse | None:
         """Open the stream again after an event; None when that may work later."""
-        headers = {**self._post_headers, **_GET, "Last-Event-ID": last_id}
+        headers = {**self._post_headers, **_GET, "last-event-id": last_id}
         try:
             response = await self._http.send("GET", self._url, headers=headers)
         except TransportFailure:
@@ -217,24 +218,25 @@ class StreamableChannel:
         Proxies cut quiet streams: one that lasted longer than the pause before it was no failure.
         """
         position, pause_s = Position(), RETRY_S
-        while True:
-            position.is_new, position.opened_at = False, math.inf
-            try:
-                if not await self._listened(position):
-                    return
-            except TransportFailure as failure:
-                if failure.kind == "unsent":
-                    self._loss.suspicion.set()
-                logger.debug("the stream of a session broke: %s", failure.phrase)
-            is_good = position.is_new or time.monotonic() - position.opened_at >= pause_s
-            pause_s = position.retry_s if is_good else min(pause_s * 2, MAX_RETRY_S)
-            await anyio.sleep(pause_s)
+        with self._listening:
+            while True:
+                position.is_new, position.opened_at = False, math.inf
+                try:
+                    if not await self._listened(position):
+                        return
+                except TransportFailure as failure:
+                    if failure.kind == "unsent":
+                        self._loss.suspicion.set()
+                    logger.debug("the stream of a session broke: %s", failure.phrase)
+                is_good = position.is_new or time.monotonic() - position.opened_at >= pause_s
+                pause_s = position.retry_s if is_good else min(pause_s * 2, MAX_RETRY_S)
+                await anyio.sleep(pause_s)
 
     async def _listened(self, position: Position) -> bool:
         """Read the session's own stream until it ends; return whether it is worth coming back."""
         headers = {**self._post_headers, **_GET}
         if position.last_id is not None:
-            headers["Last-Event-ID"] = position.last_id
+            headers["last-event-id"] = position.last_id
         response = await self._http.send("GET", self._url, headers=headers)
         try:
             if response.status != 200 or response.content_type != "text/event-stream":
@@ -282,10 +284,11 @@ class StreamableChannel:
     def _limit(self, exchange: Exchange) -> int:
         return self._http.max_list_bytes if exchange.method.endswith("/list") else self._http.max_answer_bytes
 
-    async def _drain(self, response: aiohttp.ClientResponse) -> None:
+    async def _drain(self, response: HttpResponse) -> None:
         try:
-            with anyio.move_on_after(DRAIN_S):
-                await response.content.wait_eof()
+            with anyio.move_on_after(DRAIN_S), suppress(TransportFailure):
+                while await response.chunk():
+                    pass
         finally:
             response.close()
 
