@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from typing import TYPE_CHECKING, Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -19,8 +20,15 @@ if TYPE_CHECKING:
 READ_BUFFER_BYTES: Final = 64 * 2**10
 MAX_HEAD_BYTES: Final = 64 * 2**10
 """What may come, of heads and trailers, without a byte of a body."""
+KEEP_ALIVE_S: Final = 4.0
+"""How long a connection may be idle before it is used again, where the upstream names no time. Servers on Node and
+uvicorn close it after 5 s: one that they close under a request leaves open whether that was carried out."""
+MAX_KEEP_ALIVE_S: Final = 30.0
+"""The same where it names one; proxies in between may keep a connection for less than the upstream does."""
+MARGIN_S: Final = 1.0
+"""How much earlier than an upstream we let a connection go."""
 
-_SWITCHING_PROTOCOLS: Final = 101
+_TIMEOUT: Final = re.compile(r"timeout\s*=\s*\"?(\d{1,9})\b", re.IGNORECASE)
 
 
 class HttpConnection(asyncio.Protocol):
@@ -28,7 +36,7 @@ class HttpConnection(asyncio.Protocol):
     ``on_lost`` once, when there is no connection any more."""
 
     def __init__(self, *, on_over: Callable[[HttpConnection], None], on_lost: Callable[[HttpConnection], None]) -> None:
-        self.idle_since = 0.0
+        self.idle_until = 0.0
         self._on_over = on_over
         self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
@@ -45,7 +53,8 @@ class HttpConnection(asyncio.Protocol):
     def is_reusable(self) -> bool:
         """Whether it can take the next request."""
         transport = self._transport
-        return self._keeps_alive and not transport.is_closing() and not transport.get_write_buffer_size()
+        is_open = self._keeps_alive and not transport.is_closing() and not transport.get_write_buffer_size()
+        return is_open and self._loop.time() < self.idle_until
 
     async def exchange(self, head: bytes, body: bytes) -> HttpResponse:
         """Send a request, and return the response when its head is there. Raises ``TransportFailure``."""
@@ -144,6 +153,7 @@ class HttpConnection(asyncio.Protocol):
         response, self._response, self._asked = self._response, None, None
         self._is_over, self._without_body_bytes = False, 0
         if response is not None:
+            self.idle_until = self._loop.time() + response.keep_alive_s
             response.end()
         self._on_over(self)
 
@@ -184,6 +194,12 @@ class HttpResponse:
         """The length of the body in bytes, where it is declared."""
         declared = self.headers.get("content-length")
         return None if declared is None else int(declared)
+
+    @property
+    def keep_alive_s(self) -> float:
+        """How long its connection may be idle before the next request (RFC 2068, section 19.7.1.1)."""
+        named = _TIMEOUT.search(self.headers.get("keep-alive", ""))
+        return KEEP_ALIVE_S if named is None else min(float(named.group(1)) - MARGIN_S, MAX_KEEP_ALIVE_S)
 
     @property
     def ends_with_connection(self) -> bool:

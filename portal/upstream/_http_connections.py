@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 Origin = tuple[str, str | None, int | None]
 
-KEEP_ALIVE_S: Final = 30.0
-"""Half of what common proxies keep an idle connection: one that they close under a request costs that request."""
+SWEEP_S: Final = 5.0
+"""How often connections are ended that nobody has used for long."""
 NEXT_ADDRESS_S: Final = 0.25
 """When the next address of a name is tried beside one that has not answered (RFC 8305, section 5)."""
 
@@ -113,11 +113,9 @@ class HttpConnections:
         if self._is_closed or not connection.is_reusable:
             connection.abort()
             return
-        loop = asyncio.get_running_loop()
-        connection.idle_since = loop.time()
         self._idle.setdefault(self._all[connection], []).append(connection)
         if self._sweep is None:
-            self._sweep = loop.call_later(KEEP_ALIVE_S, self._end_idle)
+            self._sweep = asyncio.get_running_loop().call_later(SWEEP_S, self._end_idle)
 
     def _forget(self, connection: HttpConnection) -> None:
         origin = self._all.pop(connection, None)
@@ -126,17 +124,14 @@ class HttpConnections:
             idle.remove(connection)
 
     def _end_idle(self) -> None:
-        """End the connections that nobody has used for long, and come again for the others."""
-        loop = asyncio.get_running_loop()
+        """End the idle connections whose time is over, and come again while there are others."""
         self._sweep = None
-        until = loop.time() - KEEP_ALIVE_S
         idle = [connection for kept in self._idle.values() for connection in kept]
-        young = [connection.idle_since for connection in idle if connection.idle_since > until]
         for connection in idle:
-            if connection.idle_since <= until:
+            if not connection.is_reusable:
                 connection.abort()
-        if young:
-            self._sweep = loop.call_at(min(young) + KEEP_ALIVE_S, self._end_idle)
+        if idle:
+            self._sweep = asyncio.get_running_loop().call_later(SWEEP_S, self._end_idle)
 
 
 def origin_of(url: URL) -> Origin:

@@ -17,7 +17,7 @@ from yarl import URL
 
 from portal._secret import Secret
 from portal._server_config import BearerAuth, ServerConfig
-from portal.upstream import _http_connections
+from portal.upstream import _http_connection, _http_connections
 from portal.upstream._failures import TransportFailure
 from portal.upstream._http import HttpClient
 from portal.upstream._http_connection import HttpConnection
@@ -365,13 +365,37 @@ async def test_an_answer_that_comes_as_its_request_is_given_up_leaves_the_connec
 
 
 async def test_an_idle_connection_is_ended_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_http_connections, "KEEP_ALIVE_S", 0.1)
+    monkeypatch.setattr(_http_connection, "KEEP_ALIVE_S", 0.1)
+    monkeypatch.setattr(_http_connections, "SWEEP_S", 0.1)
     async with talking(answering(OK)) as (client, upstream):
         await asyncio.gather(*(client.ask() for _ in range(3)))
         opened = len(upstream.peers)
         await until(lambda: upstream.ended == opened)
         assert await client.ask() == b"{}"
         assert len(upstream.peers) == opened + 1
+
+
+@pytest.mark.parametrize(
+    ("named", "kept_s"),
+    [
+        ("timeout=5", 4),
+        ("timeout=5, max=100", 4),
+        ('max=9, Timeout = "20"', 19),
+        ("timeout=600", _http_connection.MAX_KEEP_ALIVE_S),
+        ("timeout=0", -1),
+        ("5", _http_connection.KEEP_ALIVE_S),
+        ("timeout=soon", _http_connection.KEEP_ALIVE_S),
+        ("timeout=99999999999999999999", _http_connection.KEEP_ALIVE_S),
+    ],
+)
+async def test_how_long_an_upstream_keeps_a_connection_is_heeded(named: str, kept_s: float) -> None:
+    """One that it closes under a request leaves open whether that was carried out: better to connect anew."""
+    answer = b"HTTP/1.1 200 OK\r\nKeep-Alive: %b\r\nContent-Length: 2\r\n\r\n{}" % named.encode()
+    async with talking(answering(answer)) as (client, upstream):
+        response = await client.http.send("POST", client.url, headers={}, body=b"{}")
+        assert response.keep_alive_s == kept_s
+        await client.ask()
+        assert len(upstream.peers) == (2 if kept_s < 0 else 1)
 
 
 async def test_a_connection_that_the_upstream_ended_is_not_used_again() -> None:
