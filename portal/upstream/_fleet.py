@@ -76,6 +76,7 @@ class Fleet:
             server_id for server_id, config in self._configs.items() if session_rule(config) in {"user", "client"}
         ]
         self._own: dict[OwnKey, Upstream] = {}
+        self._log_levels: dict[OwnKey, str] = {}  # of own sessions that were closed: what they are to be told again
         self._tasks: TaskGroup | None = None
         self._owners = 0
         self._all_done = anyio.Event()
@@ -177,6 +178,8 @@ class Fleet:
         for key, upstream in list(self._own.items()):
             if key.owner == f"client:{client}":
                 self._close_own(key, upstream)
+        for key in [key for key in self._log_levels if key.owner == f"client:{client}"]:
+            del self._log_levels[key]
 
     async def wait_settled(self, timeout_s: float | None = None) -> bool:
         """Wait until the first attempt at every server has succeeded or failed; return whether it did in time."""
@@ -197,6 +200,9 @@ class Fleet:
             is_handshake_first=caller.client is not None or primary.is_handshake_first,
             on_notification=partial(self._on_notification, key.server_id, key.owner),
         )
+        level = self._log_levels.pop(key, None)
+        if level is not None:
+            own.want_log_level(level)
         self._start(own, key=key)
         return own
 
@@ -218,6 +224,8 @@ class Fleet:
         own.stop()
         if self._own.get(key) is own:  # at once: nobody must be given a session that is closing
             del self._own[key]
+            if own.wanted_log_level is not None:
+                self._log_levels[key] = own.wanted_log_level
 
     def _start(self, upstream: Upstream, *, key: OwnKey | None = None) -> None:
         assert self._tasks is not None  # noqa: S101 -- only between enter and exit

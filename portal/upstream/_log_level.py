@@ -19,21 +19,21 @@ logger = logging.getLogger("portico.upstream")
 
 
 class LogLevel:
-    """What somebody wants of an upstream; None while nobody wants anything. ``run`` is the task that tells a session.
+    """What is ``wanted`` of an upstream; None while nobody wants anything. ``run`` is the task that tells a session.
 
     Servers of MCP 2026-07-28 are told with each request instead.
     """
 
     def __init__(self, upstream: str) -> None:
         self._upstream = upstream
-        self._level: str | None = None
+        self.wanted: str | None = None
         self._changed = anyio.Event()
 
     def want(self, level: str, *, is_shared: bool) -> None:
         """Want this level from now on; where others share the session, the least severe that anybody wanted."""
-        if is_shared and self._level is not None:
-            level = min(level, self._level, key=LOG_LEVELS.index)
-        self._level = level
+        if is_shared and self.wanted is not None:
+            level = min(level, self.wanted, key=LOG_LEVELS.index)
+        self.wanted = level
         self._changed.set()
 
     async def run(self, session: UpstreamSession, *, timeouts: Timeouts) -> None:
@@ -43,8 +43,8 @@ class LogLevel:
         told: str | None = None
         while True:
             self._changed = anyio.Event()
-            if self._level is not None and self._level != told:
-                told = self._level
+            if self.wanted is not None and self.wanted != told:
+                told = self.wanted
                 try:
                     await session.request("logging/setLevel", {"level": told}, timeouts=timeouts)
                 except SessionLost:

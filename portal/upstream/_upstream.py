@@ -180,6 +180,11 @@ class Upstream:
         """Send any other request and return its result as it came. Raises ``UpstreamFailure``."""
         return await self._send(method, params, conversation)
 
+    @property
+    def wanted_log_level(self) -> str | None:
+        """What ``want_log_level`` was told; None while nobody wants anything."""
+        return self._log_level.wanted
+
     def want_log_level(self, level: str) -> None:
         """Have the server log to clients from this level on, also over sessions to come."""
         self._log_level.want(level, is_shared=self._source is None)

@@ -198,6 +198,32 @@ async def test_the_sessions_of_a_client_end_with_it_and_idle_ones_in_time(monkey
         assert fleet.status()[0].status == "ready"
 
 
+async def test_a_session_that_was_closed_for_being_idle_is_told_the_log_level_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fleets, "IDLE_CHECK_S", 0.02)
+    offering = Offering.of("2025-11-25")
+    offering.scripted.capabilities["logging"] = {}
+    offering.scripted.answers["logging/setLevel"] = lambda asked: asked.result({})
+    async with fleet_of(offering) as fleet:
+        own = fleet.upstream("up", caller("c1", ASKS))
+        own.want_log_level("debug")
+        await own.call("echo", {})
+        await offering.scripted.reached("logging/setLevel")
+        monkeypatch.setattr(fleets, "IDLE_S", 0.0)
+        await offering.scripted.reached("DELETE")
+        monkeypatch.undo()
+        await fleet.upstream("up", caller("c2", ASKS)).call("echo", {})
+        await fleet.upstream("up", caller("c1", ASKS)).call("echo", {})
+        again = await offering.scripted.reached("logging/setLevel", 2)
+        fleet.release_client("c1")
+        await fleet.upstream("up", caller("c1", ASKS)).call("echo", {})
+        await anyio.sleep(0.1)
+
+    assert again.message["params"] == {"level": "debug"}
+    assert len(offering.scripted.of("logging/setLevel")) == 2, "a client that ended wants nothing any more"
+
+
 async def test_children_of_users_are_processes_of_their_own_and_bounded(
     stdio_server: StdioServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
