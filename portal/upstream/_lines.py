@@ -10,18 +10,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _END_BYTES: Final = 256
-# JSON-RPC says no order; these are the two in which libraries write an answer, its id before the result or after it.
-_ID_FIRST: Final = re.compile(rb'\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*(\d{1,18})\s*,')
-_ID_LAST: Final = re.compile(rb',\s*"id"\s*:\s*(\d{1,18})\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*\Z')
+# JSON-RPC says no order; these are those in which libraries write, an answer's id before the result or after it.
+_VERSION: Final = rb'"jsonrpc"\s*:\s*"2\.0"'
+_BEGIN: Final = re.compile(
+    rb'\s*\{\s*(?:%b\s*,\s*)?(?:"id"\s*:\s*(?:(\d{1,18})|"[^"\\]*")\s*,\s*)?(?:%b\s*,\s*)?"(method|result|error)"\s*:'
+    % (_VERSION, _VERSION)
+)
+_END: Final = re.compile(rb',\s*"id"\s*:\s*(\d{1,18})\s*(?:,\s*%b\s*)?\}\s*\Z' % _VERSION)
 
 
 @dataclass(frozen=True, slots=True)
 class TooLong:
-    """A line that was longer than ``limit_bytes``, of which the id of an answer is known where it stood at an end."""
+    """A line that was longer than ``limit_bytes``. ``request_id`` is that of the request which it answers, where an end
+    of the line says so; ``is_answer`` is False where it begins as a request or a notification, which answers none."""
 
     size_bytes: int
     limit_bytes: int
     request_id: int | None
+    is_answer: bool = True
 
 
 class LineReader:
@@ -58,5 +64,10 @@ class LineReader:
         exceeded, self._exceeded = self._exceeded, 0
         if not exceeded:
             return line
-        found = _ID_FIRST.match(line[:_END_BYTES]) or _ID_LAST.search(line[-_END_BYTES:])
-        return TooLong(passed + len(line), exceeded, int(found[1]) if found else None)
+        begin = _BEGIN.match(line[:_END_BYTES])
+        is_answer = begin is None or begin[2] != b"method"
+        found = begin[1] if begin is not None else None
+        if found is None and begin is not None and (end := _END.search(line[-_END_BYTES:])) is not None:
+            found = end[1]
+        request_id = int(found) if is_answer and found is not None else None
+        return TooLong(passed + len(line), exceeded, request_id, is_answer=is_answer)

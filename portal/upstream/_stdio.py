@@ -144,7 +144,7 @@ def _inherited() -> dict[str, str]:
 async def _read_messages(
     process: Process, channel: DuplexChannel, config: ServerConfig, inbound: Inbound, outcome: ChildOutcome
 ) -> None:
-    """Hand over each line of standard output as a message until it ends, or one is too long and does not say whose."""
+    """Hand over each line of standard output as a message, until it ends or nobody can say whose answer is too long."""
     assert process.stdout is not None  # noqa: S101 -- open_process was asked for pipes
     lines = LineReader(lambda: _limit(config, inbound))
     with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
@@ -155,7 +155,7 @@ async def _read_messages(
                     logger.warning("%s: it sent %s, which is too much", config.id, failure.phrase)
                     if line.request_id is not None:
                         channel.refuse(failure, line.request_id)
-                    else:
+                    elif line.is_answer:
                         outcome.failure = f"it sent {failure.phrase}, which is too much"
                         channel.end(failure.phrase, too_large=True)
                         return

@@ -139,10 +139,39 @@ def test_lines_are_read_alike_however_the_bytes_are_cut(size: int) -> None:
     assert lines == [b"one", b"", TooLong(2020, 1000, 7), b"two"]
 
 
-def test_an_id_within_an_answer_is_not_taken_for_its_own() -> None:
-    (line,) = LineReader(lambda: 10).feed(b'{"result":{"rows":[],"id":7}}\n')
+@pytest.mark.parametrize(
+    ("begin", "end", "request_id", "is_answer"),
+    [
+        (b'{"jsonrpc":"2.0","id":7,"result":{"x":"', b'"}}', 7, True),
+        (b'{ "id" : 7, "jsonrpc": "2.0", "error": {"x": "', b'"} }', 7, True),
+        (b'{"jsonrpc":"2.0","result":{"x":"', b'"},"id":7}', 7, True),
+        (b'{"result":{"x":"', b'"},"id":7,"jsonrpc":"2.0"}', 7, True),
+        (b'{"result":{"x":"', b'","id":7}}', None, True),
+        (b'{"jsonrpc":"2.0","id":7,"method":"sampling/createMessage","params":{"x":"', b'"}}', None, False),
+        (b'{"jsonrpc":"2.0","method":"sampling/createMessage","params":{"x":"', b'"},"id":7}', None, False),
+        (b'{"jsonrpc":"2.0","id":"a-7","method":"roots/list","params":{"x":"', b'"}}', None, False),
+        (b'{"jsonrpc":"2.0","method":"notifications/message","params":{"x":"', b'"}}', None, False),
+        (b'{"what":"', b'","id":7}', None, True),
+        (b"x", b"", None, True),
+    ],
+)
+def test_the_ends_of_a_line_that_is_too_long_say_whose_answer_it_is(
+    begin: bytes, end: bytes, request_id: int | None, is_answer: bool
+) -> None:
+    """Also that it is none: the ids of a server's own requests are not those of ours."""
+    line = begin + b"x" * 1_000 + end
 
-    assert line == TooLong(29, 10, None)
+    assert LineReader(lambda: 10).feed(line + b"\n") == [TooLong(len(line), 10, request_id, is_answer=is_answer)]
+
+
+@pytest.mark.parametrize("name", ["asks_much", "tells_much"])
+async def test_a_message_that_answers_nobody_and_is_too_large_costs_nothing(name: str) -> None:
+    async with hostile(max_answer_mb=2) as session:
+        results = [await calling(session, name), await calling(session)]
+        is_lost = session.loss.event.is_set()
+
+    assert results == [OK, OK]
+    assert not is_lost
 
 
 class InProcess:

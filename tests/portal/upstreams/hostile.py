@@ -44,6 +44,12 @@ def misbehave(name: str, number: int) -> None:  # noqa: C901 -- a case for each
             middle = {"error": None, "id": number, "result": {"text": "x" * 5 * MIB}, "jsonrpc": "2.0", "more": {}}
             sys.stdout.write(json.dumps(middle) + "\n")
             sys.stdout.flush()
+        case "asks_much":
+            send(id=number, method="sampling/createMessage", params={"text": "x" * 5 * MIB})
+            send(id=number, result={"ok": True})
+        case "tells_much":
+            send(method="notifications/message", params={"text": "x" * 5 * MIB})
+            send(id=number, result={"ok": True})
         case "silent":
             pass
         case "hang":
