@@ -172,7 +172,10 @@ class HttpConnection(asyncio.Protocol):
 class HttpResponse:
     """A response: its head, with names of headers in lower case, and its body as it comes."""
 
-    __slots__ = ("_chunks", "_connection", "_failure", "_held_bytes", "_waiting", "headers", "is_complete", "status")
+    __slots__ = (
+        *("headers", "is_complete", "status"),
+        *("_chunks", "_connection", "_failure", "_giving_up", "_held_bytes", "_waiting"),
+    )
 
     def __init__(self, status: int, headers: dict[str, str], connection: HttpConnection) -> None:
         self.status = status
@@ -183,6 +186,7 @@ class HttpResponse:
         self._held_bytes = 0
         self._failure: TransportFailure | None = None
         self._waiting: asyncio.Future[None] | None = None
+        self._giving_up: asyncio.TimerHandle | None = None  # once nobody reads on
 
     @property
     def content_type(self) -> str:
@@ -231,8 +235,19 @@ class HttpResponse:
         if not self.is_complete:
             self._connection.abort()
 
+    def leave(self, within_s: float) -> None:
+        """Read no more, and leave the connection to others when the rest has come; close it if that takes longer."""
+        if not self.is_complete and self._failure is None:
+            self._giving_up = asyncio.get_running_loop().call_later(within_s, self.close)
+            self._chunks.clear()
+            if self._held_bytes > READ_BUFFER_BYTES:
+                self._connection.resume()
+            self._held_bytes = 0
+
     def take(self, data: bytes) -> None:
         """Take a part of the body."""
+        if self._giving_up is not None:
+            return
         self._chunks.append(data)
         is_full, self._held_bytes = self._held_bytes > READ_BUFFER_BYTES, self._held_bytes + len(data)
         if self._held_bytes > READ_BUFFER_BYTES and not is_full:
@@ -242,6 +257,8 @@ class HttpResponse:
     def end(self, failure: TransportFailure | None = None) -> None:
         """Take the end of the body, or what came in its place."""
         self.is_complete, self._failure = failure is None, failure
+        if self._giving_up is not None:
+            self._giving_up.cancel()
         if self._held_bytes > READ_BUFFER_BYTES:
             self._connection.resume()
         self._wake()

@@ -11,7 +11,6 @@ import logging
 import math
 import re
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -193,8 +192,8 @@ class StreamableChannel:
         else:
             return None
         finally:
-            if is_answered and not response.is_complete:
-                self._tasks.start_soon(self._drain, response)
+            if is_answered:
+                response.leave(DRAIN_S)
             else:
                 response.close()
 
@@ -283,14 +282,6 @@ class StreamableChannel:
 
     def _limit(self, exchange: Exchange) -> int:
         return self._http.max_list_bytes if exchange.method.endswith("/list") else self._http.max_answer_bytes
-
-    async def _drain(self, response: HttpResponse) -> None:
-        try:
-            with anyio.move_on_after(DRAIN_S), suppress(TransportFailure):
-                while await response.chunk():
-                    pass
-        finally:
-            response.close()
 
     async def _tell_cancelled(self, request_id: RequestId) -> None:
         with anyio.move_on_after(CANCEL_S):

@@ -331,6 +331,39 @@ async def test_a_body_that_was_read_slowly_leaves_its_connection() -> None:
     assert len(upstream.peers) == 1
 
 
+async def test_an_answer_that_nobody_reads_to_its_end_leaves_its_connection_when_that_comes_soon() -> None:
+    async def serve(peer: Peer) -> None:
+        while True:
+            await peer.asked()
+            await peer.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n")
+            await asyncio.sleep(0.02)
+            await peer.say(b"100000\r\n", bytes(2**20), b"\r\n0\r\n\r\n")
+
+    async with talking(serve) as (client, upstream):
+        for _ in range(3):
+            response = await client.http.send("POST", client.url, headers={}, body=b"{}")
+            assert await response.chunk() == b"{}"
+            response.leave(PATIENCE_S)
+            await until(lambda response=response: response.is_complete)  # type: ignore[misc]  # bound in time
+
+    assert len(upstream.peers) == 1
+
+
+async def test_an_answer_that_nobody_reads_to_its_end_is_closed_when_that_does_not_come() -> None:
+    async def serve(peer: Peer) -> None:
+        await peer.asked()
+        await peer.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n")
+        await peer.until_gone()
+
+    async with talking(serve) as (client, upstream):
+        response = await client.http.send("POST", client.url, headers={}, body=b"{}")
+        assert await response.chunk() == b"{}"
+        response.leave(0.05)
+        await until(lambda: upstream.ended == 1)
+
+    assert not response.is_complete
+
+
 async def test_a_request_that_was_given_up_takes_its_connection_along() -> None:
     """With MCP 2026-07-28 this is how a server learns of it; and its answer must not answer the next request."""
 
