@@ -6,6 +6,7 @@ import asyncio
 import base64
 import socket
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -25,8 +26,6 @@ from tests.portal.conftest import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
-
-    from portal.upstream._http_connection import HttpResponse
 
     Serving = Callable[["Peer"], Awaitable[None]]
 
@@ -265,31 +264,66 @@ async def test_a_second_answer_is_nobodys() -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(1, len(CHUNKED) - 1), max_size=12))
 def test_an_answer_is_the_same_wherever_it_is_cut(cuts: list[int]) -> None:
-    body, response, over = asyncio.run(answer_in_pieces([0, *sorted(set(cuts)), len(CHUNKED)]))
+    told = asyncio.run(said_in_pieces(CHUNKED, cuts))
 
-    assert (body, response.status, response.headers["x"]) == (b"abcdefg", 200, "1")
-    assert over == 1
+    assert (told.status, told.body, told.ends) == (200, b"abcdefg", 1)
 
 
-async def answer_in_pieces(places: list[int]) -> tuple[bytes, HttpResponse, int]:
-    """Return the body, the response, and how often the connection was said to be over."""
-    over: list[HttpConnection] = []
+SAID = st.lists(
+    st.sampled_from([*(CHUNKED[start : start + 9] for start in range(0, len(CHUNKED), 9)), OK, b"\r\n", b"0", b"\xff"])
+    | st.binary(max_size=8),
+    max_size=24,
+).map(b"".join)
+
+
+@settings(max_examples=300, deadline=None)
+@given(SAID, st.lists(st.integers(1, 200), max_size=6))
+def test_whatever_is_said_the_request_ends_once_and_the_same_however_it_is_cut(said: bytes, cuts: list[int]) -> None:
+    whole, cut = asyncio.run(said_in_pieces(said, [])), asyncio.run(said_in_pieces(said, cuts))
+
+    assert whole.ends == cut.ends == 1
+    assert (whole.status, whole.failure) == (cut.status, cut.failure)
+    assert whole.failure is not None or whole.body == cut.body
+
+
+@dataclass
+class Told:
+    """What a request came to: status and body of its answer, how it failed, and how often it was said to be over."""
+
+    status: int | None = None
+    body: bytes = b""
+    failure: str | None = None
+    ends: int = 0
+
+
+async def said_in_pieces(said: bytes, cuts: list[int]) -> Told:
+    """Answer a request with these bytes, cut there, and with the end of the connection."""
+    told = Told()
+    lost = asyncio.Event()
     ours, theirs = socket.socketpair()
+
+    def over(_: HttpConnection) -> None:
+        told.ends += 1
+
     with theirs:
         _, connection = await asyncio.get_running_loop().create_connection(
-            lambda: HttpConnection(on_over=over.append, on_lost=lambda _: None), sock=ours
+            lambda: HttpConnection(on_over=over, on_lost=lambda _: lost.set()), sock=ours
         )
         asked = asyncio.ensure_future(connection.exchange(b"", b"x"))
         await asyncio.sleep(0)
-        for start, end in pairwise(places):
-            connection.data_received(CHUNKED[start:end])
-        response = await asked
-        body = b""
-        while chunk := await response.chunk():
-            body += chunk
+        for start, end in pairwise([0, *sorted({cut for cut in cuts if cut < len(said)}), len(said)]):
+            connection.data_received(said[start:end])
+        theirs.shutdown(socket.SHUT_RDWR)
+        try:
+            response = await asked
+            told.status = response.status
+            while chunk := await response.chunk():
+                told.body += chunk
+        except TransportFailure as failure:
+            told.failure = failure.kind
         connection.abort()
-        await asyncio.sleep(0)
-    return body, response, len(over)
+        await lost.wait()
+    return told
 
 
 async def test_what_nobody_reads_is_not_taken() -> None:
