@@ -1,6 +1,7 @@
 """A lean MCP server for measurements, in both eras; run in a process of its own, it prints its URL.
 
-``echo`` answers its arguments at once, and ``slow`` after 20 ms. With a file, it lists the tools in that too.
+``echo`` answers its arguments at once, and ``slow`` after 20 ms. It answers with JSON or, as servers of the SDK do by
+default, with an event stream of one event. With a file, it lists the tools in that too.
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ async def answer(method: str, params: Json, era: str) -> Json | None:
     return None
 
 
-def app_for(era: str) -> Any:  # noqa: ANN401 -- an ASGI application
-    """Return the server in one era."""
+def app_for(era: str, answers: str) -> Any:  # noqa: ANN401 -- an ASGI application
+    """Return the server in one era, which ``answers`` with ``json`` or ``events``."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         body = b""
@@ -76,7 +77,10 @@ def app_for(era: str) -> Any:  # noqa: ANN401 -- an ASGI application
         else:
             given["result"] = result
         headers = [(b"mcp-session-id", secrets.token_hex(8).encode())] if asked["method"] == "initialize" else []
-        await reply(send, 404 if result is None and era == "modern" else 200, orjson.dumps(given), headers)
+        if answers == "events" and result is not None:
+            await stream(send, orjson.dumps(given), headers)
+        else:
+            await reply(send, 404 if result is None and era == "modern" else 200, orjson.dumps(given), headers)
 
     return app
 
@@ -88,14 +92,25 @@ async def reply(send: Send, status: int, body: bytes, headers: list[tuple[bytes,
     await send({"type": "http.response.body", "body": body})
 
 
-def main(era: str, file: str | None = None) -> None:
+async def stream(send: Send, data: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+    """Answer as the one event of a stream, which ends a moment later."""
+    fields = [(b"content-type", b"text/event-stream"), *headers]
+    await send({"type": "http.response.start", "status": 200, "headers": fields})
+    await send({"type": "http.response.body", "body": b"event: message\r\ndata: %b\r\n\r\n" % data, "more_body": True})
+    await asyncio.sleep(0)
+    await send({"type": "http.response.body", "body": b""})
+
+
+def main(era: str, answers: str = "json", file: str | None = None) -> None:
     """Serve until killed."""
     if file is not None:
         TOOLS.extend(orjson.loads(Path(file).read_bytes()))
     listener = socket.create_server(("127.0.0.1", 0))
     sys.stdout.write(f"http://127.0.0.1:{listener.getsockname()[1]}/mcp\n")
     sys.stdout.flush()
-    uvicorn.Server(uvicorn.Config(app_for(era), lifespan="off", log_config=None, ws="none")).run(sockets=[listener])
+    uvicorn.Server(uvicorn.Config(app_for(era, answers), lifespan="off", log_config=None, ws="none")).run(
+        sockets=[listener]
+    )
 
 
 main(*sys.argv[1:])

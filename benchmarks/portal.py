@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 FASTMCP: Final = "4.1.2"
 ERAS: Final = {"modern": "2026-07-28", "legacy": "2025-11-25"}
+UPSTREAMS: Final = (("modern", "json"), ("modern", "events"), ("legacy", "json"))
+"""The era of an upstream, and how it answers: servers of the SDK do so with events, unless they are told otherwise."""
 CLIENTS: Final = (1, 16)
 ROUNDS: Final = 3
 CALLS: Final = {"upstream": 800, "Portico": 800, "SDK proxy": 400, "FastMCP proxy": 200}
@@ -44,7 +46,7 @@ def run() -> Section:
     """Measure everything."""
     fastmcp = environment("fastmcp-proxy", f"fastmcp=={FASTMCP}", "uvloop", "httptools")
     with Load() as load, TemporaryDirectory() as folder:
-        proxied = {era: _proxied(load, era, fastmcp, Path(folder)) for era in ERAS}
+        proxied = {upstream: _proxied(load, upstream, fastmcp, Path(folder)) for upstream in UPSTREAMS}
         programs = _programs(load, Path(folder))
         lists = _lists(load, Path(folder))
         sessions = _sessions(load, Path(folder))
@@ -75,9 +77,10 @@ def _wait_for(load: Load, server: Served, tool: str) -> None:
         time.sleep(0.2)
 
 
-def _proxied(load: Load, era: str, fastmcp: Path, folder: Path) -> dict[tuple[str, int], Sample]:
+def _proxied(load: Load, kind: tuple[str, str], fastmcp: Path, folder: Path) -> dict[tuple[str, int], Sample]:
+    era, answers = kind
     with ExitStack() as stack:
-        upstream = stack.enter_context(serving(sys.executable, HERE / "_load_upstream.py", era))
+        upstream = stack.enter_context(serving(sys.executable, HERE / "_load_upstream.py", era, answers))
         servers = {
             "upstream": (upstream, "echo"),
             "Portico": (stack.enter_context(_portal(upstream, folder, load)), "up_echo"),
@@ -139,7 +142,7 @@ def _lists(load: Load, folder: Path) -> list[str]:
     listed = [tool for tools in definitions(large_tools()).values() for tool in tools]
     tools.write_text(json.dumps(listed))
     with (
-        serving(sys.executable, HERE / "_load_upstream.py", "modern", tools) as upstream,
+        serving(sys.executable, HERE / "_load_upstream.py", "modern", "json", tools) as upstream,
         _portal(upstream, folder, load) as portal,
         serving(sys.executable, HERE / "_sdk_proxy.py", "modern", upstream.url) as sdk,
     ):
@@ -182,22 +185,22 @@ def _sessions(load: Load, folder: Path) -> list[str]:
     return [f"{text} the first have gone without ending theirs: {again:.0f} KiB for each pair."]
 
 
-def _proxied_table(proxied: dict[str, dict[tuple[str, int], Sample]]) -> list[str]:
+def _proxied_table(proxied: dict[tuple[str, str], dict[tuple[str, int], Sample]]) -> list[str]:
     lines = [
         "A call that passes through, of a tool that answers at once. Every proxy holds one connected client to the",
         "upstream; FastMCP's is handed that client, because by default it connects anew for every call:",
         "",
-        "| MCP | server | clients | CPU ms a call | of Portico's | calls/s | median ms |",
-        "|---|---|---|---|---|---|---|",
+        "| MCP | the upstream answers with | server | clients | CPU ms a call | of Portico's | calls/s | median ms |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    for era, found in proxied.items():
+    for (era, answers), found in proxied.items():
         for clients in CLIENTS:
             own = found["Portico", clients].cpu_ms
             for name in CALLS:
                 sample = found[name, clients]
                 ratio = "" if name == "upstream" else f"{sample.cpu_ms / own:.1f}"
                 lines.append(
-                    f"| {ERAS[era]} | {name} | {clients} | {sample.cpu_ms:.3f} | {ratio} | {sample.per_s:.0f} "
-                    f"| {sample.median_ms:.2f} |"
+                    f"| {ERAS[era]} | {answers} | {name} | {clients} "
+                    f"| {sample.cpu_ms:.3f} | {ratio} | {sample.per_s:.0f} | {sample.median_ms:.2f} |"
                 )
     return lines
