@@ -70,12 +70,12 @@ class HttpClient:
         hops = 0
         while True:
             response = await self._connections.exchange(url, _head(method, url, fields, len(body)), body)
-            if response.headers.get("content-encoding", "identity").lower() != "identity":
+            if (response.headers.get("content-encoding") or "identity").lower() != "identity":
                 response.close()
                 raise TransportFailure("a compressed answer, which was not asked for", kind="not_mcp")
             if response.status not in _REDIRECTS:
                 return response
-            response.close()
+            response.leave()
             target = _followed(method, url, response)
             if target is None or hops == MAX_REDIRECTS:
                 phrase = "it redirects to another address, which is not followed: check its url"
@@ -113,6 +113,8 @@ class HttpClient:
             if isinstance(value, dict) and "error" in value and "jsonrpc" in value:
                 error = RpcError.of(value["error"])
         except TransportFailure:
+            pass  # the status says enough
+        finally:
             response.close()
         return TransportFailure(
             "",
@@ -146,7 +148,7 @@ def _head(method: str, url: URL, headers: Mapping[str, str], length: int) -> byt
         raise TransportFailure("a header with a line break, which is not sent", kind="unsent")
     lines = [f"{name}: {value}" for name, value in headers.items()]
     start = f"{method} {url.raw_path_qs} HTTP/1.1\r\nhost: {url.host_port_subcomponent}"
-    return "\r\n".join((start, *lines, f"content-length: {length}\r\n\r\n")).encode()
+    return "\r\n".join((start, *lines, f"content-length: {length}\r\n\r\n")).encode("utf-8", "surrogateescape")
 
 
 def _followed(method: str, url: URL, response: HttpResponse) -> URL | None:
@@ -156,12 +158,12 @@ def _followed(method: str, url: URL, response: HttpResponse) -> URL | None:
         return None
     try:
         target = url.join(URL(location))
-    except ValueError:
+        is_upgrade = (
+            (url.scheme, target.scheme) == ("http", "https")
+            and url.host == target.host
+            and url.is_default_port()
+            and target.is_default_port()
+        )
+        return target if origin_of(url) == origin_of(target) or is_upgrade else None
+    except ValueError:  # no address, or a host name that is none
         return None
-    is_upgrade = (
-        (url.scheme, target.scheme) == ("http", "https")
-        and url.host == target.host
-        and url.is_default_port()
-        and target.is_default_port()
-    )
-    return target if origin_of(url) == origin_of(target) or is_upgrade else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import ssl
 from typing import TYPE_CHECKING, Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -27,6 +28,8 @@ MAX_KEEP_ALIVE_S: Final = 30.0
 """The same where it names one; proxies in between may keep a connection for less than the upstream does."""
 MARGIN_S: Final = 1.0
 """How much earlier than an upstream we let a connection go."""
+LEAVE_S: Final = 1.0
+"""How long the end of an answer that nobody reads on is waited for, so that its connection can be used again."""
 
 _TIMEOUT: Final = re.compile(r"timeout\s*=\s*\"?(\d{1,9})\b", re.IGNORECASE)
 
@@ -41,19 +44,23 @@ class HttpConnection(asyncio.Protocol):
         self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
         self._parser = HttpResponseParser(self)
+        # What common clients and proxies take as well; neither changes where an answer ends.
+        self._parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True)
         self._transport: asyncio.Transport
+        self._socket: asyncio.Transport  # what lies beneath TLS; else the same
         self._asked: asyncio.Future[HttpResponse] | None = None  # until the response, with its body, is over
         self._response: HttpResponse | None = None
         self._headers: dict[str, str] = {}
         self._is_over = False
+        self._is_given_up = False
         self._keeps_alive = True
         self._without_body_bytes = 0
 
     @property
     def is_reusable(self) -> bool:
         """Whether it can take the next request."""
-        transport = self._transport
-        is_open = self._keeps_alive and not transport.is_closing() and not transport.get_write_buffer_size()
+        # Of the socket: a transport of TLS does not know what is still unsent, and learns later that it is closing.
+        is_open = self._keeps_alive and not self._socket.is_closing() and not self._socket.get_write_buffer_size()
         return is_open and self._loop.time() < self.idle_until
 
     async def exchange(self, head: bytes, body: bytes) -> HttpResponse:
@@ -70,21 +77,31 @@ class HttpConnection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Disconnect at once."""
+        self._is_given_up = True
         self._transport.abort()
 
     def pause(self) -> None:
         """Let nothing more come in."""
-        if not self._transport.is_closing():
-            self._transport.pause_reading()
+        # Of the socket: uvloop's TLS reads on when it is paused, and throws away what it holds at the end.
+        if not self._socket.is_closing():
+            self._socket.pause_reading()
 
     def resume(self) -> None:
         """Let more come in."""
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
+        if not self._socket.is_closing():
+            self._socket.resume_reading()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        self._transport = transport  # type: ignore[assignment]  # of a socket, which writes as well
+        self._transport = self._socket = transport  # type: ignore[assignment]  # of a socket, which writes as well
+
+    def secure(self, transport: asyncio.Transport) -> None:
+        """Speak through TLS, over what was there before."""
+        self._transport = transport
+
+    def eof_received(self) -> None:
+        """Disconnect when nothing more will come: what the upstream has not taken by now it will not take."""
+        self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Take what came. Without a request it answers nothing."""
@@ -109,12 +126,12 @@ class HttpConnection(asyncio.Protocol):
         self._keeps_alive = False
         if self._asked is not None:
             response = self._response
-            if exc is None and response is not None and response.ends_with_connection:
+            is_their_end = exc is None and not self._is_given_up
+            if is_their_end and response is not None and response.ends_with_connection:
                 self._finish()
             else:
-                reason = f" ({os.strerror(exc.errno)})" if isinstance(exc, OSError) and exc.errno else ""
                 within = "" if response is None else " within an answer"
-                self._fail(TransportFailure(f"the connection broke{within}{reason}", kind="unknown"))
+                self._fail(TransportFailure(f"the connection broke{within}{_reason(exc)}", kind="unknown"))
         self._on_lost(self)
 
     def on_message_begin(self) -> None:
@@ -124,7 +141,9 @@ class HttpConnection(asyncio.Protocol):
         self._headers = {}
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Note a header."""
+        """Note a header; what trails a body is not one."""
+        if self._response is not None:
+            return
         key, text = name.decode("latin-1").lower(), value.decode("utf-8", "surrogateescape")
         known = self._headers.get(key)
         self._headers[key] = text if known is None else f"{known}, {text}"
@@ -132,7 +151,7 @@ class HttpConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """Hand over the response, unless it is an interim one (RFC 9110, section 15.2)."""
         status, asked = self._parser.get_status_code(), self._asked
-        if status < 200 or asked is None:
+        if status // 100 == 1 or asked is None:
             return
         self._keeps_alive = self._parser.should_keep_alive()
         self._response = HttpResponse(status, self._headers, self)
@@ -208,7 +227,8 @@ class HttpResponse:
     @property
     def ends_with_connection(self) -> bool:
         """Whether the body ends where the connection does (RFC 9112, section 6.3)."""
-        return "content-length" not in self.headers and "chunked" not in self.headers.get("transfer-encoding", "")
+        coding = self.headers.get("transfer-encoding", "").lower()
+        return "content-length" not in self.headers and "chunked" not in coding
 
     async def chunk(self) -> bytes:
         """Return what has come of the body since, waiting for something; empty at its end.
@@ -235,10 +255,10 @@ class HttpResponse:
         if not self.is_complete:
             self._connection.abort()
 
-    def leave(self, within_s: float) -> None:
-        """Read no more, and leave the connection to others when the rest has come; close it if that takes longer."""
+    def leave(self) -> None:
+        """Read no more, and leave the connection to others when the rest has come; close it if that takes long."""
         if not self.is_complete and self._failure is None:
-            self._giving_up = asyncio.get_running_loop().call_later(within_s, self.close)
+            self._giving_up = asyncio.get_running_loop().call_later(LEAVE_S, self.close)
             self._chunks.clear()
             if self._held_bytes > READ_BUFFER_BYTES:
                 self._connection.resume()
@@ -266,3 +286,9 @@ class HttpResponse:
     def _wake(self) -> None:
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
+
+
+def _reason(error: Exception | None) -> str:
+    if isinstance(error, ssl.SSLError):  # whose errno is none of the system's
+        return f" (TLS: {error.reason or type(error).__name__})"
+    return f" ({os.strerror(error.errno)})" if isinstance(error, OSError) and error.errno else ""

@@ -95,13 +95,23 @@ class HttpConnections:
         addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         found = await start_connection(addresses, happy_eyeballs_delay=NEXT_ADDRESS_S)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        _, connection = await loop.create_connection(
-            lambda: HttpConnection(on_over=self._keep, on_lost=self._forget),
-            sock=found,
-            ssl=trust() if is_tls else None,
-            server_hostname=host.rstrip(".") if is_tls else None,
-        )
+        if not is_tls:
+            _, connection = await loop.create_connection(self._new_connection, sock=found)
+            return connection
+        beneath, _ = await loop.create_connection(asyncio.Protocol, sock=found)
+        connection = self._new_connection()
+        connection.connection_made(beneath)
+        try:
+            transport = await loop.start_tls(beneath, connection, trust(), server_hostname=host.rstrip("."))
+        except BaseException:
+            beneath.abort()
+            raise
+        if transport is not None:
+            connection.secure(transport)
         return connection
+
+    def _new_connection(self) -> HttpConnection:
+        return HttpConnection(on_over=self._keep, on_lost=self._forget)
 
     def _check_open(self) -> None:
         if self._is_closed:

@@ -102,12 +102,12 @@ class _Stream:
         """Send a message. Raises ``TransportFailure`` or ``SessionLost``."""
         response = await self._http.send("POST", self._endpoint, headers=_POST, body=encode(message))
         if response.status == 404:
-            response.close()
+            response.leave()
             self._loss.note("the server no longer knows the session")
             raise SessionLost
         if response.status >= 400:
             raise await self._http.refusal(response)
-        response.close()
+        response.leave()
 
     def _limit(self) -> int:
         """Return how long an event may be now, as for a line of a process."""
@@ -129,8 +129,9 @@ class _Stream:
     def _joined(self, data: bytes) -> URL:
         try:
             endpoint = self._url.join(URL(data.decode().strip()))
-        except ValueError:
+            is_own = origin_of(endpoint) == origin_of(self._url)
+        except ValueError:  # also of a host name that is none
             raise TransportFailure("an event stream whose endpoint is no address", kind="not_mcp") from None
-        if origin_of(endpoint) != origin_of(self._url):
+        if not is_own:
             raise TransportFailure("an event stream whose endpoint is at another origin", kind="not_mcp")
         return endpoint

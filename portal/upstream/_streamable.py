@@ -41,8 +41,6 @@ logger = logging.getLogger("portico.upstream")
 CANCEL_S: Final = 5.0
 """How long an upstream may take to hear that a request was given up; whoever gave it up does not wait for that."""
 CLOSE_S: Final = 2.0
-DRAIN_S: Final = 1.0
-"""How long the end of an answered stream is waited for, so that its connection can be used again."""
 RETRY_S: Final = 1.0
 """The pause before a stream is resumed, where the upstream named none."""
 MIN_RETRY_S: Final = 0.1
@@ -128,7 +126,7 @@ class StreamableChannel:
         response = await self._http.send("POST", self._url, headers=self._post_headers, body=encode(message))
         if response.status >= 400:
             raise self._judged(await self._http.refusal(response))
-        response.close()
+        response.leave()
 
     async def close(self) -> None:
         """End the session there, if there is one, within a bounded time."""
@@ -193,7 +191,7 @@ class StreamableChannel:
             return None
         finally:
             if is_answered:
-                response.leave(DRAIN_S)
+                response.leave()
             else:
                 response.close()
 

@@ -89,6 +89,13 @@ async def test_neither_request_nor_credential_leaves_the_origin() -> None:
     assert other.seen == []
 
 
+@pytest.mark.parametrize("to", ["http://xn--a.com/", "https://xn--/", "http://[::1", "http://a:99999/"])
+async def test_a_redirect_to_what_is_no_address_is_not_followed(to: str) -> None:
+    async with serving_scripted(redirecting(Scripted(), to)) as url:
+        with pytest.raises(UpstreamUnavailable, match="redirects to another address"):
+            await opened_at(ServerConfig(id="up", url=url))
+
+
 async def test_redirects_in_a_circle_end() -> None:
     circle = redirecting(Scripted(), "/mcp")
     async with serving_scripted(circle) as url:

@@ -143,10 +143,14 @@ async def failure_of(client: Client) -> TransportFailure:
             b"abcde",
         ),
         (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + OK, b"{}"),
+        (b"HTTP/1.1 200 OK\nContent-Length: 2\n\n{}", b"{}"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2  \r\n{}\r\n0\r\n\r\n", b"{}"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\nContent-Encoding: gzip\r\n\r\n", b"1"),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding:\r\nContent-Length: 2\r\n\r\n{}", b"{}"),
         (b"HTTP/1.1 204 No Content\r\n\r\n", b""),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", b""),
     ],
-    ids=["length", "chunks", "interim", "no content", "empty"],
+    ids=["length", "chunks", "interim", "bare LF", "spaces", "trailer", "no encoding", "no content", "empty"],
 )
 async def test_a_whole_answer_leaves_its_connection_for_the_next(answer: bytes, body: bytes) -> None:
     async with talking(answering(answer)) as (client, upstream):
@@ -185,14 +189,78 @@ async def test_a_body_without_a_length_ends_with_the_connection() -> None:
         (b"HTTP/1.1 200 OK\r\nContent-", "the connection broke"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{}", "the connection broke within an answer"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", "the connection broke within an answer"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n2\r\n{}\r\n", "the connection broke within an answer"),
     ],
-    ids=["nothing", "half a head", "too short", "no last chunk"],
+    ids=["nothing", "half a head", "too short", "no last chunk", "no last Chunk"],
 )
 async def test_an_answer_that_ends_early_is_not_taken_for_a_whole_one(answer: bytes, phrase: str) -> None:
     async with talking(answering(answer, then_close=True)) as (client, _):
         failure = await failure_of(client)
 
     assert (failure.phrase, failure.kind) == (phrase, "unknown")
+
+
+async def test_an_answer_without_a_length_that_we_cut_off_is_not_a_whole_one() -> None:
+    async def serve(peer: Peer) -> None:
+        await peer.asked()
+        await peer.say(b"HTTP/1.1 200 OK\r\n\r\n{")
+        await peer.until_gone()
+
+    async with talking(serve) as (client, _):
+        response = await client.http.send("POST", client.url, headers={}, body=b"{}")
+        await client.http.__aexit__(None, None, None)
+        with pytest.raises(TransportFailure, match="broke within an answer"):
+            await client.http.read(response, LIMIT)
+
+
+async def test_an_answer_and_an_end_that_come_before_all_was_sent_are_taken() -> None:
+    """A server need not read a body that it refuses, nor close its side when it has ended the other."""
+
+    async def serve(peer: Peer) -> None:
+        await peer.reader.readuntil(b"\r\n\r\n")
+        peer.writer.transport.pause_reading()  # type: ignore[attr-defined]  # of a socket
+        await peer.say(b"HTTP/1.1 413 Too Large\r\n\r\nno")
+        peer.writer.write_eof()
+        await released.wait()
+
+    released = anyio.Event()
+    async with talking(serve) as (client, _):
+        response = await client.http.send("POST", client.url, headers={}, body=bytes(2**24))
+        body = await client.http.read(response, LIMIT)
+        released.set()
+
+    assert (response.status, body) == (413, b"no")
+
+
+async def test_the_failure_of_a_refusal_gives_its_connection_back() -> None:
+    async def serve(peer: Peer) -> None:
+        await peer.asked()
+        await peer.say(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 9\r\n\r\n{")
+        await peer.until_gone()
+
+    async with talking(serve, max_concurrent=1) as (client, upstream):
+        for ended in range(1, 4):
+            response = await client.http.send("POST", client.url, headers={}, body=b"{}")
+            with anyio.move_on_after(0.05):
+                await client.http.refusal(response)
+            await until(lambda ended=ended: upstream.ended == ended)  # type: ignore[misc]  # bound in time
+
+
+async def test_a_header_that_is_no_text_comes_back_as_it_was() -> None:
+    """A session's id is to be sent back, whatever it is made of."""
+    answer = b"HTTP/1.1 200 OK\r\nMcp-Session-Id: s\xe9ss\r\nContent-Length: 2\r\n\r\n{}"
+    heads: list[bytes] = []
+
+    async def serve(peer: Peer) -> None:
+        while True:
+            heads.append(await peer.asked())
+            await peer.say(answer)
+
+    async with talking(serve) as (client, _):
+        response = await client.http.send("POST", client.url, headers={}, body=b"{}")
+        await client.ask({"mcp-session-id": response.headers["mcp-session-id"]})
+
+    assert b"mcp-session-id: s\xe9ss\r\n" in heads[1]
 
 
 @pytest.mark.parametrize(
@@ -377,13 +445,17 @@ async def test_an_answer_that_nobody_reads_to_its_end_leaves_its_connection_when
         for _ in range(3):
             response = await client.http.send("POST", client.url, headers={}, body=b"{}")
             assert await response.chunk() == b"{}"
-            response.leave(PATIENCE_S)
+            response.leave()
             await until(lambda response=response: response.is_complete)  # type: ignore[misc]  # bound in time
 
     assert len(upstream.peers) == 1
 
 
-async def test_an_answer_that_nobody_reads_to_its_end_is_closed_when_that_does_not_come() -> None:
+async def test_an_answer_that_nobody_reads_to_its_end_is_closed_when_that_does_not_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_http_connection, "LEAVE_S", 0.05)
+
     async def serve(peer: Peer) -> None:
         await peer.asked()
         await peer.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n")
@@ -392,7 +464,7 @@ async def test_an_answer_that_nobody_reads_to_its_end_is_closed_when_that_does_n
     async with talking(serve) as (client, upstream):
         response = await client.http.send("POST", client.url, headers={}, body=b"{}")
         assert await response.chunk() == b"{}"
-        response.leave(0.05)
+        response.leave()
         await until(lambda: upstream.ended == 1)
 
     assert not response.is_complete

@@ -263,3 +263,25 @@ async def test_an_answer_is_bounded_as_such_over_sse_too_and_a_list_as_a_list() 
             await calling(session)
 
     assert len(str(listed)) > 2**21
+
+
+async def test_a_notification_leaves_its_connection_whatever_is_said_to_it(opened: Opened) -> None:
+    """HTTP 202 may have a body, which comes when it comes; servers of the SDK say "Accepted"."""
+    taken = anyio.Event()
+
+    async def accept(asked: Asked) -> None:
+        await asked.send(b"HTTP/1.1 202 Accepted\r\nContent-Length: 8\r\n\r\n")
+        await anyio.sleep(0.02)
+        await asked.send(b"Accepted")
+        taken.set()
+
+    scripted = Scripted(
+        {"notifications/initialized": accept, "tools/call": lambda asked: asked.result(HELLO)}, HANDSHAKE
+    )
+    async with opened(scripted) as session:
+        await taken.wait()
+        await anyio.sleep(0.05)
+        await calling(session)
+        used = {asked.writer for asked in scripted.seen if asked.method == "POST"}
+
+    assert len(used) == 1
