@@ -35,8 +35,11 @@ _TIMEOUT: Final = re.compile(r"timeout\s*=\s*\"?(\d{1,9})\b", re.IGNORECASE)
 
 
 class HttpConnection(asyncio.Protocol):
-    """A connection. ``on_over`` is called once for every request, when the connection has nothing more to do with it;
-    ``on_lost`` once, when there is no connection any more."""
+    """A connection, for one request at a time.
+
+    ``on_over`` is called once for every request, when the connection has nothing more to do with it, and ``on_lost``
+    once, when there is no connection any more.
+    """
 
     def __init__(self, *, on_over: Callable[[HttpConnection], None], on_lost: Callable[[HttpConnection], None]) -> None:
         self.idle_until = 0.0
