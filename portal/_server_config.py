@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 from urllib.parse import parse_qsl, urlsplit
 
-from yarl import URL
-
 from portal._curation import Wording
 from portal._errors import ConfigError
 from portal._secret import Secret
@@ -290,8 +288,8 @@ def check_http_url(url: str, *, key: str) -> None:
     """Raise ``ConfigError`` unless ``url`` is an absolute http or https address without a fragment."""
     try:
         parts = urlsplit(url)
-        valid = parts.scheme in {"http", "https"} and bool(URL(url).host) and (parts.port is None or parts.port > 0)
-    except ValueError:  # also of a host name that is none
+        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
         valid = False
     if not valid or re.search(r"[\s\x00-\x1f]", url):
         message = f"{key} is not an address that Portico can reach: write http://host[:port]/path or https://..."

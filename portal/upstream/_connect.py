@@ -19,6 +19,7 @@ from portal.upstream._background import Background
 from portal.upstream._channel import Loss, SessionLost
 from portal.upstream._failures import NOT_STREAMABLE, TransportFailure
 from portal.upstream._http import HttpClient
+from portal.upstream._http_connections import origin_of
 from portal.upstream._http_sse import sse_channel
 from portal.upstream._inbound import Inbound
 from portal.upstream._negotiation import Agreed, negotiate
@@ -251,8 +252,16 @@ class _Connection:
 
 
 def http_candidates(config: ServerConfig) -> list[tuple[HttpKind, URL]]:
-    """Say which transports to try at which addresses, in order: the path may be telling."""
+    """Say which transports to try at which addresses, in order: the path may be telling.
+
+    Raises ``UpstreamUnavailable`` for a host name that there cannot be.
+    """
     url = URL(config.url or "")
+    try:
+        origin_of(url)
+    except ValueError:
+        cause = "no connection: its host name is none that there can be; check its url"
+        raise UpstreamUnavailable(cause, upstream=config.id, retryable=False) from None
     if config.transport in {"http", "sse"}:
         return [("http" if config.transport == "http" else "sse", url)]
     path = url.path.rstrip("/")

@@ -191,10 +191,7 @@ def test_a_command_gets_its_credential_through_the_environment() -> None:
         ServerConfig(id="a", command="cat", auth=BearerAuth(token=TOKEN))
 
 
-@pytest.mark.parametrize(
-    "url",
-    ["a.example/mcp", "ftp://a.example", "https://", "http://a b", "http://a:99999", "x", "http://xn--a.com/mcp"],
-)
+@pytest.mark.parametrize("url", ["a.example/mcp", "ftp://a.example", "https://", "http://a b", "http://a:99999", "x"])
 def test_a_url_that_cannot_be_reached_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="not an address"):
         ServerConfig(id="a", url=url)

@@ -311,6 +311,13 @@ async def test_a_name_that_does_not_exist_is_named_as_such() -> None:
         await opened_at(ServerConfig(id="up", url="http://nowhere.invalid/mcp"))
 
 
+async def test_a_name_that_there_cannot_be_is_named_as_such() -> None:
+    with pytest.raises(UpstreamUnavailable, match="host name is none that there can be") as caught:
+        await opened_at(ServerConfig(id="up", url="http://xn--a.com/mcp"))
+
+    assert not caught.value.is_retryable
+
+
 async def test_a_request_that_the_end_of_its_session_overtakes_was_not_sent() -> None:
     silent = Scripted({"tools/call": lambda asked: asked.until_gone()})
     connections = 1 + _http.SPARE_CONNECTIONS

@@ -15,21 +15,15 @@ from yarl import URL
 from portal._server_config import ServerConfig
 from portal.upstream._failures import TransportFailure
 from portal.upstream._http import HttpClient
+from tests.portal.upstream.talking import PATIENCE_S, anyio_backend
 from tests.portal.upstream.test_http import Authority, authority
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["authority"]  # a fixture
+__all__ = ["anyio_backend", "authority"]  # fixtures
 
-PATIENCE_S = 20.0
 LIMIT = 2**24
-
-
-@pytest.fixture(params=[True, False], ids=["uvloop", "asyncio"])
-def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
-    """The portal runs on uvloop; whoever embeds it may not."""
-    return "asyncio", {"use_uvloop": request.param}
 
 
 @contextmanager
