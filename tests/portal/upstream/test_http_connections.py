@@ -13,7 +13,7 @@ from portal._server_config import BearerAuth
 from portal.upstream import _http_connection, _http_connections
 from portal.upstream._failures import TransportFailure
 from tests.portal.conftest import until
-from tests.portal.upstream.talking import LIMIT, OK, Peer, answering, anyio_backend, talking
+from tests.portal.upstream.talking import LIMIT, OK, PATIENCE_S, Peer, answering, anyio_backend, talking
 
 __all__ = ["anyio_backend"]  # a fixture
 
@@ -57,7 +57,11 @@ async def test_a_body_that_was_read_slowly_leaves_its_connection() -> None:
     assert len(upstream.peers) == 1
 
 
-async def test_an_answer_that_nobody_reads_to_its_end_leaves_its_connection_when_that_comes_soon() -> None:
+async def test_an_answer_that_nobody_reads_to_its_end_leaves_its_connection_when_that_comes_soon(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_http_connection, "LEAVE_S", PATIENCE_S)  # soon may be late on a busy machine
+
     async def serve(peer: Peer) -> None:
         while True:
             await peer.asked()
