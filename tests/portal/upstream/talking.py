@@ -33,8 +33,11 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]
 class Peer:
     """The upstream's side of one connection."""
 
-    def __init__(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, number: int, heads: list[bytes], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         self.number = number
+        self._heads = heads
         self.reader = reader
         self.writer = writer
 
@@ -43,6 +46,7 @@ class Peer:
         head = await self.reader.readuntil(b"\r\n\r\n")
         length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
         await self.reader.readexactly(int(length))
+        self._heads.append(head)
         return head
 
     async def say(self, *parts: bytes) -> None:
@@ -56,15 +60,16 @@ class Peer:
 
 
 class Upstream:
-    """An upstream whose connections are served by a function each."""
+    """An upstream whose connections are served by a function each; ``heads`` are those of the requests to it."""
 
     def __init__(self, serve: Serving) -> None:
         self.peers: list[Peer] = []
+        self.heads: list[bytes] = []
         self.ended = 0
         self._serve = serve
 
     async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer = Peer(len(self.peers), reader, writer)
+        peer = Peer(len(self.peers), self.heads, reader, writer)
         self.peers.append(peer)
         try:
             await self._serve(peer)
@@ -109,6 +114,17 @@ def answering(*answers: bytes, then_close: bool = False) -> Serving:
             await peer.say(answers[min(number, len(answers) - 1)])
             if then_close:
                 return
+
+    return serve
+
+
+def beginning(answer: bytes) -> Serving:
+    """Answer the first request of a connection so far, and wait until the client has gone."""
+
+    async def serve(peer: Peer) -> None:
+        await peer.asked()
+        await peer.say(answer)
+        await peer.until_gone()
 
     return serve
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from portal.upstream._failures import TransportFailure
 from portal.upstream._http_connection import HttpConnection
 from tests.portal.conftest import until
-from tests.portal.upstream.talking import LIMIT, OK, Peer, answering, anyio_backend, failure_of, talking
+from tests.portal.upstream.talking import LIMIT, OK, Peer, answering, anyio_backend, beginning, failure_of, talking
 
 __all__ = ["anyio_backend"]  # a fixture
 
@@ -92,12 +92,7 @@ async def test_an_answer_that_ends_early_is_not_taken_for_a_whole_one(answer: by
 
 
 async def test_an_answer_without_a_length_that_we_cut_off_is_not_a_whole_one() -> None:
-    async def serve(peer: Peer) -> None:
-        await peer.asked()
-        await peer.say(b"HTTP/1.1 200 OK\r\n\r\n{")
-        await peer.until_gone()
-
-    async with talking(serve) as (client, _):
+    async with talking(beginning(b"HTTP/1.1 200 OK\r\n\r\n{")) as (client, _):
         response = await client.http.send("POST", client.url, headers={}, body=b"{}")
         await client.http.__aexit__(None, None, None)
         with pytest.raises(TransportFailure, match="broke within an answer"):
@@ -124,12 +119,8 @@ async def test_an_answer_and_an_end_that_come_before_all_was_sent_are_taken() ->
 
 
 async def test_the_failure_of_a_refusal_gives_its_connection_back() -> None:
-    async def serve(peer: Peer) -> None:
-        await peer.asked()
-        await peer.say(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 9\r\n\r\n{")
-        await peer.until_gone()
-
-    async with talking(serve, max_concurrent=1) as (client, upstream):
+    stalled = beginning(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 9\r\n\r\n{")
+    async with talking(stalled, max_concurrent=1) as (client, upstream):
         for ended in range(1, 4):
             response = await client.http.send("POST", client.url, headers={}, body=b"{}")
             with anyio.move_on_after(0.05):
@@ -140,18 +131,11 @@ async def test_the_failure_of_a_refusal_gives_its_connection_back() -> None:
 async def test_a_header_that_is_no_text_comes_back_as_it_was() -> None:
     """A session's id is to be sent back, whatever it is made of."""
     answer = b"HTTP/1.1 200 OK\r\nMcp-Session-Id: s\xe9ss\r\nContent-Length: 2\r\n\r\n{}"
-    heads: list[bytes] = []
-
-    async def serve(peer: Peer) -> None:
-        while True:
-            heads.append(await peer.asked())
-            await peer.say(answer)
-
-    async with talking(serve) as (client, _):
+    async with talking(answering(answer)) as (client, upstream):
         response = await client.http.send("POST", client.url, headers={}, body=b"{}")
         await client.ask({"mcp-session-id": response.headers["mcp-session-id"]})
 
-    assert b"mcp-session-id: s\xe9ss\r\n" in heads[1]
+    assert b"mcp-session-id: s\xe9ss\r\n" in upstream.heads[1]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from portal._server_config import BearerAuth
 from portal.upstream import _http_connection, _http_connections
 from portal.upstream._failures import TransportFailure
 from tests.portal.conftest import until
-from tests.portal.upstream.talking import LIMIT, OK, PATIENCE_S, Peer, answering, anyio_backend, talking
+from tests.portal.upstream.talking import LIMIT, OK, PATIENCE_S, Peer, answering, anyio_backend, beginning, talking
 
 __all__ = ["anyio_backend"]  # a fixture
 
@@ -84,12 +84,8 @@ async def test_an_answer_that_nobody_reads_to_its_end_is_closed_when_that_does_n
 ) -> None:
     monkeypatch.setattr(_http_connection, "LEAVE_S", 0.05)
 
-    async def serve(peer: Peer) -> None:
-        await peer.asked()
-        await peer.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n")
-        await peer.until_gone()
-
-    async with talking(serve) as (client, upstream):
+    begun = beginning(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n")
+    async with talking(begun) as (client, upstream):
         response = await client.http.send("POST", client.url, headers={}, body=b"{}")
         assert await response.chunk() == b"{}"
         response.leave()
@@ -180,26 +176,19 @@ async def test_a_connection_that_the_upstream_ended_is_not_used_again() -> None:
 
 
 async def test_the_head_of_a_request() -> None:
-    heads: list[bytes] = []
-
-    async def serve(peer: Peer) -> None:
-        while True:
-            heads.append(await peer.asked())
-            await peer.say(OK)
-
-    async with talking(serve, user="us%20er:p%40ss@") as (client, _):
+    async with talking(answering(OK), user="us%20er:p%40ss@") as (client, first):
         await client.ask({"accept": "text/x", "mcp-name": "é"})
         host = f"127.0.0.1:{client.url.port}"
-    async with talking(serve, user="a:b@", auth=BearerAuth(token=Secret("s3cret"))) as (client, _):
+    async with talking(answering(OK), user="a:b@", auth=BearerAuth(token=Secret("s3cret"))) as (client, second):
         await client.ask()
 
-    lines = heads[0].decode().split("\r\n")
+    lines = first.heads[0].decode().split("\r\n")
     credential = base64.b64encode(b"us er:p@ss").decode()
     assert lines[0] == "POST /mcp?a=%20b HTTP/1.1"
     assert sorted(lines[1:-2])[:2] == ["accept-encoding: identity", "accept: text/x"]
     assert {f"host: {host}", f"authorization: Basic {credential}", "content-length: 2", "mcp-name: é"} < set(lines)
-    assert heads[1].count(b"authorization: ") == 1
-    assert b"authorization: Bearer s3cret" in heads[1]
+    assert second.heads[0].count(b"authorization: ") == 1
+    assert b"authorization: Bearer s3cret" in second.heads[0]
 
 
 @pytest.mark.parametrize("value", ["a\r\nx-forged: 1", "a\nb", "a\rb", "a\0b"])

@@ -164,6 +164,12 @@ def test_the_ends_of_a_line_that_is_too_long_say_whose_answer_it_is(
     assert LineReader(lambda: 10).feed(line + b"\n") == [TooLong(len(line), 10, request_id, is_answer=is_answer)]
 
 
+def test_an_id_within_an_answer_is_not_taken_for_its_own() -> None:
+    (line,) = LineReader(lambda: 10).feed(b'{"result":{"rows":[],"id":7}}\n')
+
+    assert line == TooLong(29, 10, None)
+
+
 @pytest.mark.parametrize("name", ["asks_much", "tells_much"])
 async def test_a_message_that_answers_nobody_and_is_too_large_costs_nothing(name: str) -> None:
     async with hostile(max_answer_mb=2) as session:
