@@ -175,10 +175,11 @@ class Fleet:
 
     def release_client(self, client: str) -> None:
         """Close the sessions that belong to a client session which has ended."""
+        owner = f"client:{client}"
         for key, upstream in list(self._own.items()):
-            if key.owner == f"client:{client}":
+            if key.owner == owner:
                 self._close_own(key, upstream)
-        for key in [key for key in self._log_levels if key.owner == f"client:{client}"]:
+        for key in [key for key in self._log_levels if key.owner == owner]:
             del self._log_levels[key]
 
     async def wait_settled(self, timeout_s: float | None = None) -> bool:

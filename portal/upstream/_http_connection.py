@@ -248,9 +248,7 @@ class HttpResponse:
         chunks = self._chunks
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         self._chunks = []
-        if self._held_bytes > READ_BUFFER_BYTES and not self.is_complete:
-            self._connection.resume()
-        self._held_bytes = 0
+        self._make_room()
         return data
 
     def close(self) -> None:
@@ -263,9 +261,7 @@ class HttpResponse:
         if not self.is_complete and self._failure is None:
             self._giving_up = asyncio.get_running_loop().call_later(LEAVE_S, self.close)
             self._chunks.clear()
-            if self._held_bytes > READ_BUFFER_BYTES:
-                self._connection.resume()
-            self._held_bytes = 0
+            self._make_room()
 
     def take(self, data: bytes) -> None:
         """Take a part of the body."""
@@ -282,9 +278,14 @@ class HttpResponse:
         self.is_complete, self._failure = failure is None, failure
         if self._giving_up is not None:
             self._giving_up.cancel()
+        self._make_room()
+        self._wake()
+
+    def _make_room(self) -> None:
+        """Let more come in, if it was too much; once all has come, the connection is another's."""
         if self._held_bytes > READ_BUFFER_BYTES:
             self._connection.resume()
-        self._wake()
+        self._held_bytes = 0
 
     def _wake(self) -> None:
         if self._waiting is not None and not self._waiting.done():

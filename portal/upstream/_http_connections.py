@@ -7,7 +7,7 @@ import os
 import socket
 import ssl
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import anyio
 import truststore
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from portal.upstream._http_connection import HttpResponse
 
-Origin = tuple[str, str | None, int | None]
+Origin: TypeAlias = tuple[str, str | None, int | None]
 
 SWEEP_S: Final = 5.0
 """How often connections are ended that nobody has used for long."""
@@ -83,11 +83,9 @@ class HttpConnections:
         except (OSError, UnicodeError) as error:
             raise TransportFailure(_problem(error), kind="unsent") from error
         self._all[connection] = origin_of(url)
-        try:
-            self._check_open()
-        except TransportFailure:
+        if self._is_closed:
             connection.abort()
-            raise
+        self._check_open()
         return connection
 
     async def _connected(self, host: str, port: int, *, is_tls: bool) -> HttpConnection:

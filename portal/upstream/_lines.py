@@ -66,8 +66,8 @@ class LineReader:
             return line
         begin = _BEGIN.match(line[:_END_BYTES])
         is_answer = begin is None or begin[2] != b"method"
-        found = begin[1] if begin is not None else None
-        if found is None and begin is not None and (end := _END.search(line[-_END_BYTES:])) is not None:
-            found = end[1]
-        request_id = int(found) if is_answer and found is not None else None
+        request_id = None
+        if begin is not None and is_answer:
+            found = begin if begin[1] is not None else _END.search(line[-_END_BYTES:])
+            request_id = int(found[1]) if found is not None else None
         return TooLong(passed + len(line), exceeded, request_id, is_answer=is_answer)

@@ -151,7 +151,8 @@ async def _read_messages(
         async for chunk in process.stdout:
             for line in lines.feed(chunk):
                 if isinstance(line, TooLong):
-                    failure = too_large(line.limit_bytes, declared_bytes=line.size_bytes)
+                    what = "an answer" if line.is_answer else "a message"
+                    failure = too_large(line.limit_bytes, declared_bytes=line.size_bytes, what=what)
                     logger.warning("%s: it sent %s, which is too much", config.id, failure.phrase)
                     if line.request_id is not None:
                         channel.refuse(failure, line.request_id)
