@@ -14,6 +14,7 @@ import anyio.to_thread
 
 from engine import Engine, EngineLimits
 from portal._config import DEFAULT_PORTAL
+from portal._control import serve_control
 from portal._kept_offers import KeptOffers
 from portal._loop_watch import LoopWatch
 from portal._records import Recorder
@@ -206,6 +207,7 @@ async def serve(config: Config, *, on_ready: Callable[[str], None] | None = None
 
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_warn_of_long_lists, portal)
+                tasks.start_soon(serve_control, config, portal.fleet)
                 if threading.current_thread() is threading.main_thread():  # signals come nowhere else
                     tasks.start_soon(_sync_on_signal, portal)
                 await serve_app(
@@ -246,8 +248,8 @@ async def _sync_on_signal(portal: Portal) -> None:
     with anyio.open_signal_receiver(number) as signals:
         async for _ in signals:
             logger.info("SIGUSR1: listing every server again")
-            failures = await portal.fleet.sync()
-            logger.info("listed %d servers again, %d not", len(portal.fleet.server_ids) - len(failures), len(failures))
+            failed = [one.failure is not None for one in await portal.fleet.sync()]
+            logger.info("listed %d servers again, %d not", failed.count(False), failed.count(True))
 
 
 def _origin(host: str, port: int) -> str:

@@ -1,30 +1,34 @@
-"""``portico servers``: connect to each configured server and say how it is; ``sync`` keeps what they list."""
+"""``portico servers``: how each configured server is; ``sync`` has them listed anew.
+
+A portal that runs here with the same configuration knows; else the command connects to each server itself.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import anyio
 import typer
 
 from portal._config import Config
+from portal._control import ask_status, ask_sync
 from portal._kept_offers import KeptOffers
 from portal._printable import printable
 from portal._redaction import Redactor, redacted_logs
 from portal.cli._failures import UsageError
 from portal.cli._options import AsJson, ConfigPath, Debug, McpConfigPath, check_server
-from portal.cli._output import print_json, print_table, start_logging
-from portal.cli._session import exit_code, faults, opened
+from portal.cli._output import note, print_json, print_table, start_logging
+from portal.cli._session import exit_code, faults, opened, waiting_for
 from portal.store import Store
 from portal.upstream import Fleet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from portal.upstream import Change, ServerStatus
+    from portal._control import PortalReport
+    from portal.upstream import ServerStatus, Synced
     from typegen import JsonObject
 
 ServerIds = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="The servers; all without one.")]
@@ -38,7 +42,9 @@ def servers(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Connect to each server and print how it is.
+    """Print how each server is.
+
+    The portal that runs here with this configuration is asked; without one, this connects to each server.
 
     Exits with 2 when a server's configuration has to change, with 1 when one does not answer.
     """
@@ -73,8 +79,8 @@ def sync(
 ) -> None:
     """List what servers offer anew, and keep it in the store.
 
-    A portal serves what is kept from its next start on, before its servers answer. One that is running lists its
-    servers by itself: when they announce a change, every two hours, and on the signal SIGUSR1.
+    The portal that runs here with this configuration does so and offers what is new at once; without one, this
+    connects to each server, and a portal serves what is kept from its next start on.
 
     Exits with 2 when a server's configuration has to change, with 1 when one could not be listed.
     """
@@ -82,7 +88,7 @@ def sync(
     settings = Config.from_env(config=config, mcp_config=mcp_config)
     for server_id in ids or ():
         check_server(settings, server_id)
-    synced = anyio.run(_sync, settings, frozenset(ids or ()))
+    synced = anyio.run(_sync, settings, ids or [server.id for server in settings.servers])
     statuses = [one.status for one in synced]
     if as_json:
         print_json([{**_as_json(one.status), "changed": list(one.changed)} for one in synced])
@@ -93,35 +99,35 @@ def sync(
     raise typer.Exit(exit_code(statuses))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Synced:
-    """How a server is after it was listed, and which of its lists are not what was kept before."""
-
-    status: ServerStatus
-    changed: tuple[str, ...]
-
-
-async def _statuses(config: Config) -> tuple[ServerStatus, ...]:
+async def _statuses(config: Config) -> list[ServerStatus]:
+    report = await ask_status(config)
+    if report is not None:
+        _say_who_knows(report)
+        return [one.status for one in report.servers]
     async with opened(config) as portal:
-        return portal.fleet.status()
+        return list(portal.fleet.status())
 
 
-async def _sync(config: Config, ids: frozenset[str]) -> list[_Synced]:
-    chosen = [server for server in config.servers if not ids or server.id in ids]
-    changed: dict[str, set[str]] = {server.id: set() for server in chosen}
-
-    def on_change(server_id: str, changes: frozenset[Change]) -> None:
-        changed[server_id].update(changes - {"status"})
-
+async def _sync(config: Config, server_ids: list[str]) -> tuple[Synced, ...]:
+    chosen = [server for server in config.servers if server.id in server_ids]
+    enabled = [server.id for server in chosen if server.enabled]
+    async with waiting_for(lambda: enabled):
+        report = await ask_sync(config, enabled)
+    if report is not None:
+        _say_who_knows(report)
+        return report.servers
     store = Store(config.store_url, retention=config.retention, secrets=config.stored_secrets())
     with redacted_logs(Redactor(config.secrets())):
         async with store:
             kept = KeptOffers(store.catalogs)
-            fleet = Fleet(chosen, on_change=on_change, keep=kept.keep)
-            fleet.restore(await kept.load(chosen))
-            async with fleet:
-                await fleet.sync()
-                return [_Synced(status=s, changed=tuple(sorted(changed[s.id]))) for s in fleet.status()]
+            fleet = Fleet(chosen, keep=kept.keep)
+            fleet.restore(await kept.load(config.servers))
+            async with fleet, waiting_for(lambda: enabled):
+                return await fleet.sync()
+
+
+def _say_who_knows(report: PortalReport) -> None:
+    note(f"by the portal that runs here (process {report.pid})")
 
 
 def _explain(statuses: Iterable[ServerStatus]) -> None:
@@ -139,7 +145,10 @@ def _counts(status: ServerStatus) -> list[str]:
 
 
 def _clock(moment: float) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(moment))
+    """Write a moment of today as its time, another with its date."""
+    then = time.localtime(moment)
+    is_today = then[:3] == time.localtime()[:3]
+    return time.strftime("%H:%M:%S" if is_today else "%Y-%m-%dT%H:%M:%S", then)
 
 
 def _as_json(status: ServerStatus) -> JsonObject:

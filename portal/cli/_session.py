@@ -14,7 +14,7 @@ from portal.cli._output import note, plural
 from sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
     from portal._config import Config, PortalConfig
     from portal.upstream import ServerStatus
@@ -31,18 +31,24 @@ async def opened(config: Config, *, sandbox: Sandbox | None = None) -> AsyncIter
     """
     timeout_s = max((server.connect_timeout_s for server in config.servers), default=0.0) + MARGIN_S
     async with Portal(config, sandbox=Sandbox() if sandbox is None else sandbox) as portal:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_say_what_is_awaited, portal)
+        async with waiting_for(lambda: [one.id for one in portal.fleet.status() if one.status == "waiting"]):
             await portal.wait_ready(timeout_s)
-            tasks.cancel_scope.cancel()
         yield portal
 
 
-async def _say_what_is_awaited(portal: Portal) -> None:
-    await anyio.sleep(QUIET_S)
-    waiting = [status.id for status in portal.fleet.status() if status.status == "waiting"]
-    if waiting and sys.stderr.isatty():
-        note(f"waiting for {plural(len(waiting), 'server')}: {', '.join(waiting)}")
+@asynccontextmanager
+async def waiting_for(server_ids: Callable[[], Sequence[str]]) -> AsyncIterator[None]:
+    """Say on a terminal which servers are waited for, when the block takes longer than a moment."""
+
+    async def say() -> None:
+        await anyio.sleep(QUIET_S)
+        if (waiting := server_ids()) and sys.stderr.isatty():
+            note(f"waiting for {plural(len(waiting), 'server')}: {', '.join(waiting)}")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(say)
+        yield
+        tasks.cancel_scope.cancel()
 
 
 def behind(statuses: Iterable[ServerStatus], portals: Iterable[PortalConfig]) -> tuple[ServerStatus, ...]:

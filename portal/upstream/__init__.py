@@ -3,8 +3,8 @@
 from portal.upstream._fleet import Fleet
 from portal.upstream._offers import Change, Offers
 from portal.upstream._own_sessions import Caller
-from portal.upstream._status import ServerStatus
+from portal.upstream._status import ServerStatus, Synced
 from portal.upstream._tool import UpstreamTool, read_tools
 from portal.upstream._upstream import Upstream
 
-__all__ = ["Caller", "Change", "Fleet", "Offers", "ServerStatus", "Upstream", "UpstreamTool", "read_tools"]
+__all__ = ["Caller", "Change", "Fleet", "Offers", "ServerStatus", "Synced", "Upstream", "UpstreamTool", "read_tools"]

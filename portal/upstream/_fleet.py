@@ -12,6 +12,7 @@ import anyio
 from portal._errors import UpstreamBusy, UpstreamFailure, UpstreamUnavailable
 from portal.upstream._lane import Lane
 from portal.upstream._own_sessions import Caller, OwnKey, interactive, own_key, session_rule
+from portal.upstream._status import Synced
 from portal.upstream._upstream import Upstream
 
 if TYPE_CHECKING:
@@ -119,24 +120,27 @@ class Fleet:
         """How each server is, in the order of the configuration."""
         return tuple(upstream.status for upstream in self._primary.values())
 
-    async def sync(self, server_id: str | None = None) -> Mapping[str, UpstreamFailure]:
-        """List what one server offers again, or all, and wait until that is done and kept.
+    async def sync(self, *server_ids: str) -> tuple[Synced, ...]:
+        """List what these servers offer again, or all without a name, and wait until that is done and kept.
 
-        Returns what kept which server from it. Raises ``KeyError`` for an unknown server.
+        Raises ``KeyError`` for an unknown server.
         """
-        failures: dict[str, UpstreamFailure] = {}
+        synced: dict[str, Synced] = {}
 
-        async def sync_one(key: str) -> None:
+        async def sync_one(server_id: str, upstream: Upstream) -> None:
+            before, failure = upstream.offers, None
             try:
-                await self._primary[key].sync()
-            except UpstreamFailure as failure:
-                failures[key] = failure
+                await upstream.sync()
+            except UpstreamFailure as error:
+                failure = error.message
+            changed = tuple(sorted(upstream.offers.changes_since(before)))
+            synced[server_id] = Synced(status=upstream.status, changed=changed, failure=failure)
 
-        chosen = self._primary if server_id is None else {server_id: self._primary[server_id]}
+        chosen = {server_id: self._primary[server_id] for server_id in server_ids or self._primary}
         async with anyio.create_task_group() as tasks:
-            for key in chosen:
-                tasks.start_soon(sync_one, key)
-        return failures
+            for item in chosen.items():
+                tasks.start_soon(sync_one, *item)
+        return tuple(synced[server_id] for server_id in chosen)
 
     def accounts(self, caller: Caller) -> dict[str, str]:
         """Name the account of ``caller``, by server id, at every server where callers have one of their own.

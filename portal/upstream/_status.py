@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from portal._errors import UpstreamFailure
+    from portal.upstream._offers import Change
 
 Status: TypeAlias = Literal["waiting", "ready", "error"]
 
@@ -38,6 +39,18 @@ class ServerStatus:
     resources: int = 0
     code: int | None = None
     is_code_mode: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Synced:
+    """How an upstream is after it was asked to list everything anew.
+
+    ``changed`` is what became different of its lists, sorted; ``failure`` says why one of them could not be read.
+    """
+
+    status: ServerStatus
+    changed: tuple[Change, ...]
+    failure: str | None
 
 
 class Health:

@@ -6,13 +6,15 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Timer
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 TIMEOUT_S = 60.0
@@ -63,6 +65,32 @@ async def main():
 
 anyio.run(main)
 """
+
+
+@contextmanager
+def serving(*arguments: str, token: str | None = None) -> Iterator[subprocess.Popen[str]]:
+    """Run ``portico serve`` at any free port until the block ends."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PORTICO_")}
+    with subprocess.Popen(
+        [sys.executable, "-m", "portico", "serve", "--port", "0", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environ | ({"PORTICO_TOKEN": token} if token else {}),
+    ) as process:
+        watchdog = Timer(TIMEOUT_S, process.kill)
+        watchdog.start()
+        try:
+            yield process
+        finally:
+            process.kill()
+            watchdog.cancel()
+
+
+def line(process: subprocess.Popen[str]) -> str:
+    """Return the next line that it prints."""
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
 
 
 @pytest.fixture

@@ -7,45 +7,18 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
-from threading import Timer
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from portal.cli._clients import Target, snippet_for
+from tests.portal.cli.conftest import TIMEOUT_S, line, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-TIMEOUT_S = 60.0
 TOKEN = "0123456789abcdef0123456789abcdef"
-
-
-@contextmanager
-def serving(*arguments: str, token: str | None = None) -> Iterator[subprocess.Popen[str]]:
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("PORTICO_")}
-    with subprocess.Popen(
-        [sys.executable, "-m", "portico", "serve", "--port", "0", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environ | ({"PORTICO_TOKEN": token} if token else {}),
-    ) as process:
-        watchdog = Timer(TIMEOUT_S, process.kill)
-        watchdog.start()
-        try:
-            yield process
-        finally:
-            process.kill()
-            watchdog.cancel()
-
-
-def line(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
 
 
 def test_it_prints_the_address_of_code_mode() -> None:

@@ -120,13 +120,14 @@ async def test_a_list_beyond_the_limit_is_an_error_that_says_so_and_not_an_empty
     offering = Offering.of(None)
     async with in_scene(offering, limits={"max_list_mb": 8}) as scene:
         offering.lists["tools/list"] = long_list()
-        failures = await scene.portal.fleet.sync("up")
+        (synced,) = await scene.portal.fleet.sync("up")
         names_after_refresh = await scene.names()
     async with in_scene(offering, limits={"max_list_mb": 8}) as scene:
         cause = scene.cause()
         servers = text_of(await scene.call("portal_list_servers"))
 
-    assert "which is too much" in failures["up"].message
+    assert synced.failure is not None
+    assert "which is too much" in synced.failure
     assert names_after_refresh == ["up_echo", "well_echo"]
     assert cause is not None
     assert "more than 8 MiB" in cause
