@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import logging
 import math
 import os
@@ -18,12 +19,11 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
-import orjson
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from portal._secret import Secret
@@ -92,7 +92,7 @@ async def ask_sync(config: Config, server_ids: Sequence[str]) -> PortalReport | 
 
 
 async def _ask(config: Config, question: JsonObject, *, patience_s: float) -> list[PortalReport]:
-    line = orjson.dumps({**question, "configuration": _fingerprint(config)}) + b"\n"
+    line = _line({**question, "configuration": _fingerprint(config)})
     reports: list[PortalReport] = []
     for path in sorted(config.data_dir.glob(_NAMES)):
         # What does not answer has just ended, and what answers in another way is of another version.
@@ -103,7 +103,7 @@ async def _ask(config: Config, question: JsonObject, *, patience_s: float) -> li
         ):
             async with await anyio.connect_unix(address) as stream:
                 await stream.send(line)
-                answer = orjson.loads(await BufferedByteReceiveStream(stream).receive_until(b"\n", MAX_ANSWER_BYTES))
+                answer = json.loads(await BufferedByteReceiveStream(stream).receive_until(b"\n", MAX_ANSWER_BYTES))
             if answer["servers"] is not None:
                 reports.append(PortalReport(pid=answer["pid"], servers=tuple(map(_synced, answer["servers"]))))
     return reports
@@ -116,7 +116,7 @@ async def _serve_one(stream: SocketStream, *, fingerprint: str, fleet: Fleet) ->
                 line = await BufferedByteReceiveStream(stream).receive_until(b"\n", MAX_QUESTION_BYTES)
             answer = await _answer(line, fingerprint=fingerprint, fleet=fleet)
             with anyio.fail_after(ASK_S):
-                await stream.send(orjson.dumps({"pid": os.getpid(), "servers": answer}) + b"\n")
+                await stream.send(_line({"pid": os.getpid(), "servers": answer}))
     except (*_ENDED, TimeoutError) as error:
         logger.debug("a command went without its answer: %s", type(error).__name__)
     except Exception:
@@ -127,7 +127,7 @@ async def _serve_one(stream: SocketStream, *, fingerprint: str, fleet: Fleet) ->
 async def _answer(line: bytes, *, fingerprint: str, fleet: Fleet) -> list[JsonObject] | None:
     """Return what was asked for; None for a question with another configuration, or none that is understood."""
     try:
-        question = orjson.loads(line)
+        question = json.loads(line)
         asked, server_ids = question["ask"], question.get("servers", [])
         if not secrets.compare_digest(str(question["configuration"]), fingerprint):
             return None
@@ -145,10 +145,14 @@ def _synced(told: dict[str, Any]) -> Synced:
     return Synced(status=status, changed=tuple(told["changed"]), failure=told["failure"])
 
 
+def _line(message: Mapping[str, object]) -> bytes:
+    return json.dumps(message).encode() + b"\n"  # of the standard library: names and causes may not be Unicode
+
+
 def _fingerprint(config: Config) -> str:
     """A hash of the configured servers with everything that decides what a connection to them finds."""
-    content = orjson.dumps([VERSION, config.servers], default=_plain, option=orjson.OPT_SORT_KEYS)
-    return hashlib.sha256(content).hexdigest()
+    content = json.dumps([VERSION, *config.servers], default=_plain, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _plain(value: object) -> object:
@@ -156,6 +160,8 @@ def _plain(value: object) -> object:
         return value.reveal()
     if isinstance(value, Mapping):
         return dict(value)
+    if is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
     raise TypeError(f"a {type(value).__name__} in a configuration")
 
 

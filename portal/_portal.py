@@ -226,9 +226,11 @@ async def serve_stdio(config: Config, *, portal_id: str = DEFAULT_PORTAL, view: 
     Meanwhile everything else that the process prints goes to standard error.
     """
     with own_streams() as (source, target):
-        async with Portal(config) as portal:
+        async with Portal(config) as portal, anyio.create_task_group() as tasks:
+            tasks.start_soon(serve_control, config, portal.fleet)
             await portal.wait_ready(STDIO_WAIT_S)
             await portal.serve_stdio(view, portal_id, source=source, target=target)
+            tasks.cancel_scope.cancel()
 
 
 async def _warn_of_long_lists(portal: Portal) -> None:

@@ -1,4 +1,5 @@
 """The control socket: who is answered and what, and that nothing said through it harms the portal."""
+# ruff: noqa: ANN401 -- a server's configuration has fields of any kind
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import stat
 import sys
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
@@ -17,8 +18,9 @@ import pytest
 from portal import _control as control
 from portal._config import Config
 from portal._control import ask_status, ask_sync, serve_control
+from portal._curation import Wording
 from portal._secret import Secret
-from portal._server_config import BearerAuth, ServerConfig
+from portal._server_config import BearerAuth, HeadersAuth, ServerConfig
 from portal.upstream import Fleet
 from tests.portal.conftest import until
 from tests.portal.upstream.conftest import PATIENCE_S, serving_scripted
@@ -36,10 +38,10 @@ def sockets(folder: Path) -> list[Path]:
 
 
 @asynccontextmanager
-async def running(folder: Path, offering: Offering | None = None) -> AsyncIterator[tuple[Config, Fleet]]:
+async def running(folder: Path, offering: Offering | None = None, **fields: Any) -> AsyncIterator[tuple[Config, Fleet]]:
     """A fleet of one server, ``up``, that can be asked through the socket in ``folder``."""
     async with serving_scripted((offering or Offering.of(None)).scripted) as url:
-        server = ServerConfig(id="up", url=url, auth=BearerAuth(token=Secret(TOKEN)))
+        server = ServerConfig(id="up", url=url, **{"auth": BearerAuth(token=Secret(TOKEN)), **fields})
         config = Config(servers=(server, ServerConfig(id="off", command="cat", enabled=False)), data_dir=folder)
         async with Fleet(config.servers) as fleet, anyio.create_task_group() as tasks:
             await fleet.wait_settled(PATIENCE_S)
@@ -110,6 +112,21 @@ async def test_a_portal_with_another_credential_or_server_or_version_is_not_aske
 
     assert reports == [None] * 4
     assert same is not None
+
+
+async def test_a_configuration_may_hold_what_is_no_text(tmp_path: Path) -> None:
+    fields: dict[str, Any] = {
+        "name": "caf\udce9",
+        "auth": HeadersAuth(headers={"x-key": Secret("caf\xe9")}),
+        "tools": Wording(rename={"echo": "say"}),
+    }
+    async with running(tmp_path, **fields) as (config, fleet):
+        report = await ask_status(config)
+        known = fleet.status()
+
+    assert report is not None
+    assert tuple(one.status for one in report.servers) == known
+    assert known[0].name == "caf\udce9"
 
 
 async def test_several_portals_of_one_configuration_list_their_servers_anew(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.sse import sse_client
 
-from portal import PortalConfig, Secret, ServerConfig
+from portal import Config, PortalConfig, Secret, ServerConfig
+from portal._control import ask_status
 from portal.server import Mode, View
 from tests.portal.clients.conftest import JSON, events, modern_request, request
 from tests.portal.conftest import until
@@ -178,6 +179,15 @@ async def test_a_client_over_stdio_sees_the_mode_of_the_flags(tmp_path: Path, er
 
     assert "tracker_list_people" in every
     assert (only, ran) == (["code"], "42")
+
+
+async def test_a_command_can_ask_a_portal_over_stdio_how_its_servers_are(tmp_path: Path) -> None:
+    with anyio.fail_after(PATIENCE_S):
+        async with Client(stdio_portal(tmp_path), mode="auto", cache=None):
+            report = await ask_status(Config.demo({"PORTICO_DATA_DIR": str(tmp_path)}))
+
+    assert report is not None
+    assert [(one.status.id, one.status.status) for one in report.servers] == [("tracker", "ready")]
 
 
 async def test_standard_output_holds_messages_alone_and_the_end_of_the_input_ends_the_process(tmp_path: Path) -> None:
