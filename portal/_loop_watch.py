@@ -7,16 +7,17 @@ wanted the processor and others had it is the machine's doing and not counted, s
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import anyio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 logger = logging.getLogger("portico.loop")
 
@@ -24,6 +25,7 @@ STALL_S: Final = 0.100
 """What a person begins to notice."""
 TICK_S: Final = 0.050
 _LOG_EVERY_S: Final = 10.0
+_SCHEDSTAT_BYTES: Final = 100  # three numbers of 64 bits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +50,13 @@ class LoopWatch:
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        waited_for_processor_s = _run_queue_clock()
-        while True:
-            due, waited_s = time.monotonic() + TICK_S, waited_for_processor_s()
-            await anyio.sleep(TICK_S)
-            late_s = time.monotonic() - due
-            if late_s > STALL_S:
-                self._count(late_s - (waited_for_processor_s() - waited_s))
+        with _run_queue_clock() as waited_for_processor_s:
+            while True:
+                due, waited_s = time.monotonic() + TICK_S, waited_for_processor_s()
+                await anyio.sleep(TICK_S)
+                late_s = time.monotonic() - due
+                if late_s > STALL_S:
+                    self._count(late_s - (waited_for_processor_s() - waited_s))
 
     def _count(self, stalled_s: float) -> None:
         if stalled_s <= STALL_S:
@@ -67,14 +69,20 @@ class LoopWatch:
             logger.warning("the event loop stood still for %.0f ms (%d times by now)", stalled_s * 1e3, self._stalls)
 
 
-def _run_queue_clock() -> Callable[[], float]:
-    """Return a function that says for how many seconds this thread has waited for a processor."""
-    path = Path(f"/proc/self/task/{threading.get_native_id()}/schedstat")  # Linux; proc(5)
-    try:
-        path.read_text()
+@contextmanager
+def _run_queue_clock() -> Iterator[Callable[[], float]]:
+    """Yield a function that says for how many seconds this thread has waited for a processor."""
+    try:  # Linux; proc(5). Opened once: later there may be no descriptor left.
+        schedstat = os.open(f"/proc/self/task/{threading.get_native_id()}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
+        schedstat = None
+    if schedstat is None:
         started = time.thread_time()
         began = time.monotonic()
         # Without it only processor time counts: what the thread did not use it may have waited for.
-        return lambda: (time.monotonic() - began) - (time.thread_time() - started)
-    return lambda: int(path.read_text().split()[1]) / 1e9
+        yield lambda: (time.monotonic() - began) - (time.thread_time() - started)
+        return
+    try:
+        yield lambda: int(os.pread(schedstat, _SCHEDSTAT_BYTES, 0).split()[1]) / 1e9
+    finally:
+        os.close(schedstat)

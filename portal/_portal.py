@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from anyio.abc import TaskGroup
     from starlette.types import ASGIApp
 
     from engine import Catalog
@@ -207,9 +208,7 @@ async def serve(config: Config, *, on_ready: Callable[[str], None] | None = None
 
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_warn_of_long_lists, portal)
-                tasks.start_soon(serve_control, config, portal.fleet)
-                if threading.current_thread() is threading.main_thread():  # signals come nowhere else
-                    tasks.start_soon(_sync_on_signal, portal)
+                _heed_commands(portal, tasks)
                 await serve_app(
                     portal.app,
                     listener,
@@ -227,10 +226,17 @@ async def serve_stdio(config: Config, *, portal_id: str = DEFAULT_PORTAL, view: 
     """
     with own_streams() as (source, target):
         async with Portal(config) as portal, anyio.create_task_group() as tasks:
-            tasks.start_soon(serve_control, config, portal.fleet)
+            _heed_commands(portal, tasks)
             await portal.wait_ready(STDIO_WAIT_S)
             await portal.serve_stdio(view, portal_id, source=source, target=target)
             tasks.cancel_scope.cancel()
+
+
+def _heed_commands(portal: Portal, tasks: TaskGroup) -> None:
+    """Do what commands and signals ask for while ``tasks`` run."""
+    tasks.start_soon(serve_control, portal.config, portal.fleet)
+    if threading.current_thread() is threading.main_thread():  # signals come nowhere else
+        tasks.start_soon(_sync_on_signal, portal)
 
 
 async def _warn_of_long_lists(portal: Portal) -> None:

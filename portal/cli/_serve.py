@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import TYPE_CHECKING
+import resource
+from typing import TYPE_CHECKING, Final
 
 import anyio
 import typer
@@ -17,6 +18,8 @@ from portal.cli._output import plural, start_logging
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+MAX_OPEN_FILES: Final = 2**16
 
 
 def serve(
@@ -34,11 +37,20 @@ def serve(
     """
     settings = Config.from_env(config=config, mcp_config=mcp_config, host=host, port=port)
     start_logging(is_debug=debug, level=logging.INFO)
+    _allow_open_files()
 
     async def run() -> None:
         await serve_portal(settings, on_ready=_announcer(settings, as_json=as_json))
 
     anyio.run(run, backend_options={"use_uvloop": True})
+
+
+def _allow_open_files() -> None:
+    """Raise this process's own bound on open files: each connection is one, and many a system begins at 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
+    if resource.RLIM_INFINITY != soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _announcer(config: Config, *, as_json: bool) -> Callable[[str], None]:

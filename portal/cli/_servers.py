@@ -1,6 +1,6 @@
 """``portico servers``: how each configured server is; ``sync`` has them listed anew.
 
-A portal that runs here with the same configuration knows; else the command connects to each server itself.
+A portal that runs here with the same servers and store knows; else the command connects to each server itself.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from portal._control import ask_status, ask_sync
 from portal._kept_offers import KeptOffers
 from portal._printable import printable
 from portal._redaction import Redactor, redacted_logs
-from portal.cli._failures import UsageError
+from portal.cli._failures import FAILED, UsageError
 from portal.cli._options import AsJson, ConfigPath, Debug, McpConfigPath, check_server
 from portal.cli._output import note, print_json, print_table, start_logging
 from portal.cli._session import exit_code, faults, opened, waiting_for
@@ -44,7 +44,7 @@ def servers(
 ) -> None:
     """Print how each server is.
 
-    The portal that runs here with this configuration is asked; without one, this connects to each server.
+    The portal that runs here with these servers and this store is asked; without one, this connects to each server.
 
     Exits with 2 when a server's configuration has to change, with 1 when one does not answer.
     """
@@ -79,8 +79,8 @@ def sync(
 ) -> None:
     """List what servers offer anew, and keep it in the store.
 
-    The portal that runs here with this configuration does so and offers what is new at once; without one, this
-    connects to each server, and a portal serves what is kept from its next start on.
+    The portal that runs here with these servers and this store does so, and offers what is new at once; without
+    one, this connects to each server, and a portal serves what is kept from its next start on.
 
     Exits with 2 when a server's configuration has to change, with 1 when one could not be listed.
     """
@@ -91,16 +91,21 @@ def sync(
     synced = anyio.run(_sync, settings, ids or [server.id for server in settings.servers])
     statuses = [one.status for one in synced]
     if as_json:
-        print_json([{**_as_json(one.status), "changed": list(one.changed)} for one in synced])
+        print_json([{**_as_json(one.status), "changed": list(one.changed), "failure": one.failure} for one in synced])
     else:
         rows = [[s.status.id, s.status.status, *_counts(s.status), ", ".join(s.changed) or "nothing"] for s in synced]
         print_table(rows, headings=["ID", "STATUS", "TOOLS", "PROMPTS", "RESOURCES", "CHANGED"])
         _explain(statuses)
-    raise typer.Exit(exit_code(statuses))
+    for one in synced:
+        if one.failure is not None and one.status.status == "ready":
+            note(f"{one.status.id} could not be listed: {one.failure}")
+    is_listed = all(one.failure is None for one in synced)
+    raise typer.Exit(exit_code(statuses) or (0 if is_listed else FAILED))
 
 
 async def _statuses(config: Config) -> list[ServerStatus]:
-    report = await ask_status(config)
+    async with waiting_for(lambda: [server.id for server in config.servers if server.enabled]):
+        report = await ask_status(config)
     if report is not None:
         _say_who_knows(report)
         return [one.status for one in report.servers]

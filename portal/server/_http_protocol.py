@@ -6,6 +6,7 @@ does not end, and does not learn whether what it sent is read.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 from typing import TYPE_CHECKING, Final, cast
@@ -98,7 +99,10 @@ class BoundedProtocol(HttpToolsProtocol):
         """End the connection at once: closed, the system would go on sending the MBs that it holds at the slow pace."""
         number = self.transport.get_extra_info("socket").fileno()
         # Of a duplicate: uvloop's own sockets take no options. Lingering for no time makes close() send RST.
-        with socket.fromfd(number, socket.AF_INET, socket.SOCK_STREAM) as duplicate:
+        with (
+            contextlib.suppress(OSError),  # no descriptor left
+            socket.fromfd(number, socket.AF_INET, socket.SOCK_STREAM) as duplicate,
+        ):
             duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 

@@ -82,3 +82,32 @@ def test_servers_are_asked_of_the_portal_that_runs_and_of_themselves_without_one
     assert "by the portal" not in alone.err
     assert json.loads(alone.out)[0]["tools"] == 2
     assert (tmp_path / STARTED).read_text() == "xx"
+
+
+def test_a_list_that_cannot_be_read_is_said_and_is_a_failure(tmp_path: Path, portico: Portico) -> None:
+    config = configure(tmp_path)
+    sync = ("servers", "sync", "counted", "--config", str(config))
+    with serving("--config", str(config), "--json") as process:
+        line(process)
+        portico(*sync)
+        (tmp_path / "tools").unlink()
+        table, as_json = portico(*sync), portico(*sync, "--json")
+
+    assert table.code == as_json.code == 1
+    assert "counted could not be listed: " in table.err
+    (told,) = json.loads(as_json.out)
+    assert (told["status"], told["changed"]) == ("ready", [])
+    assert told["failure"]
+
+
+def test_a_portal_that_is_stopped_holds_no_command_up(tmp_path: Path, portico: Portico) -> None:
+    config = configure(tmp_path)
+    with serving("--config", str(config), "--json") as process:
+        line(process)
+        portico("servers", "sync", "counted", "--config", str(config))
+        process.send_signal(signal.SIGSTOP)
+        done = portico("servers", "sync", "counted", "--config", str(config))
+
+    assert done.code == 0
+    assert "by the portal" not in done.err
+    assert (tmp_path / STARTED).read_text() == "xx"

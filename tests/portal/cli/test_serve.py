@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -16,6 +20,7 @@ from portal.cli._clients import Target, snippet_for
 from tests.portal.cli.conftest import TIMEOUT_S, line, serving
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -91,3 +96,36 @@ def read(page: int) -> str:
 
     assert "portal default: a client that lists its 4 tools spends about 1" in warning
     assert "code mode costs about" in warning
+
+
+@contextmanager
+def idle_connections(origin: str, count: int) -> Iterator[None]:
+    """Open connections and say nothing on them until the block ends."""
+    address = urlsplit(origin)
+    with ExitStack() as connections:
+        for _ in range(count):
+            connections.enter_context(socket.create_connection((address.hostname or "", address.port or 0)))
+        yield
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the bound is set by prlimit")
+def test_more_connections_than_a_system_begins_with_are_served() -> None:
+    with serving("--json", open_files=(256, 2_048)) as process:
+        origin = json.loads(line(process))["origin"]
+        with idle_connections(origin, 400):
+            health = httpx.get(f"{origin}/healthz", timeout=TIMEOUT_S)
+
+    assert health.is_success
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the bound is set by prlimit")
+def test_more_connections_than_there_may_be_end_nothing() -> None:
+    with serving("--json", open_files=(100, 100)) as process:
+        origin = json.loads(line(process))["origin"]
+        with idle_connections(origin, 150):
+            time.sleep(2)  # the portal looks at itself meanwhile
+        health = httpx.get(f"{origin}/healthz", timeout=TIMEOUT_S)
+        is_running = process.poll() is None
+
+    assert is_running
+    assert health.is_success

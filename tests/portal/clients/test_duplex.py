@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import sys
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -181,12 +182,15 @@ async def test_a_client_over_stdio_sees_the_mode_of_the_flags(tmp_path: Path, er
     assert (only, ran) == (["code"], "42")
 
 
-async def test_a_command_can_ask_a_portal_over_stdio_how_its_servers_are(tmp_path: Path) -> None:
+async def test_a_portal_over_stdio_heeds_commands_and_signals(tmp_path: Path) -> None:
     with anyio.fail_after(PATIENCE_S):
-        async with Client(stdio_portal(tmp_path), mode="auto", cache=None):
+        async with Client(stdio_portal(tmp_path), mode="auto", cache=None) as client:
             report = await ask_status(Config.demo({"PORTICO_DATA_DIR": str(tmp_path)}))
+            assert report is not None
+            os.kill(report.pid, signal.SIGUSR1)
+            listed = await client.list_tools()
 
-    assert report is not None
+    assert listed.tools
     assert [(one.status.id, one.status.status) for one in report.servers] == [("tracker", "ready")]
 
 
