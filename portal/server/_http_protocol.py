@@ -1,4 +1,4 @@
-"""One connection of HTTP/1.1, with bounds that uvicorn leaves to a proxy: slow or endless heads, slow readers.
+"""One connection of HTTP/1.1, with bounds that uvicorn leaves to a proxy: slow or endless heads, floods, slow readers.
 
 They are held on the connection and not in the application, because the application never sees a request whose head
 does not end, and does not learn whether what it sent is read.
@@ -11,6 +11,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Final, cast
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from portal.server._gathered_writes import GatheredWrites
@@ -25,7 +26,8 @@ REFUSED_S: Final = 2.0
 """How long a client that was refused may take to read why."""
 SLOW_READER_S: Final = 30.0
 """A client has to read what waits for it, at most some 64 KiB, in this time: 2 KiB/s are too slow."""
-
+MAX_PIPELINED: Final = 16
+"""Requests that may wait on one connection for the one before: each costs a hundred times what it is on the wire."""
 
 _HEAD_TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -38,6 +40,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _writes: GatheredWrites
     _is_in_head = True
     _is_refused = False
+    _is_head_alone = True  # in what came last
     _head_bytes = 0
     _head_timer: TimerHandle | None = None
     _reader_timer: TimerHandle | None = None
@@ -52,18 +55,61 @@ class BoundedProtocol(HttpToolsProtocol):
         """Take bytes, and hold those of an unfinished head to their bounds."""
         if self._is_refused:
             return
-        super().data_received(data)
-        if not self._is_in_head:
+        self._is_head_alone = True
+        self._feed(data)
+        if not self._is_in_head or self._is_refused:
             return
-        self._head_bytes += len(data)
+        if self._is_head_alone:
+            self._head_bytes += len(data)
         if self._head_bytes > MAX_HEAD_BYTES:
-            # Closing at once would take the answer away from a client that is still sending.
-            self._is_refused = True
-            self.transport.write(_HEAD_TOO_LARGE)
-            self.transport.write_eof()
-            self.loop.call_later(REFUSED_S, self.transport.abort)
+            self._refuse_head()
         elif self._head_timer is None:
             self._head_timer = self.loop.call_later(HEAD_S, self.transport.abort)
+
+    def _feed(self, data: bytes) -> None:
+        """Parse what came. A client that offers to upgrade is answered as if it did not (RFC 9110, section 7.8).
+
+        The parser takes such a request to end with its head: it is read again without the offer, with the body behind.
+        """
+        self._unset_keepalive_if_required()
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as offer:
+                if self.parser.get_method() == b"CONNECT":
+                    self.send_400_response("This is no proxy.")
+                    return
+                data = self._head_without_offer() + data[offer.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)
+            except httptools.HttpParserError:
+                if self._is_refused:
+                    self.transport.abort()
+                else:
+                    self.send_400_response("Invalid HTTP request received.")
+                return
+            else:
+                return
+
+    def _refuse_head(self) -> None:
+        self._is_refused = True
+        if self.cycle is not None and not self.cycle.response_complete:  # an answer is being written: no other after it
+            self.cycle.keep_alive = False
+            self.pipeline.clear()
+            return
+        # Closing at once would take the answer away from a client that is still sending.
+        self.transport.write(_HEAD_TOO_LARGE)
+        self.transport.write_eof()
+        self.loop.call_later(REFUSED_S, self.transport.abort)
+
+    def _head_without_offer(self) -> bytes:
+        lines = [b"%b %b HTTP/1.1" % (self.parser.get_method(), self.url)]
+        for name, value in self.headers:
+            if name == b"connection":
+                options = (option.strip() for option in value.split(b","))
+                value = b", ".join(option for option in options if option.lower() != b"upgrade")  # noqa: PLW2901
+            if name != b"upgrade":
+                lines.append(b"%b: %b" % (name, value))
+        return b"\r\n".join([*lines, b"", b""])
 
     def on_message_begin(self) -> None:
         """Begin a head."""
@@ -72,11 +118,22 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
 
     def on_headers_complete(self) -> None:
-        """End it."""
-        self._is_in_head = False
+        """End it, unless it is read again."""
+        if self.parser.should_upgrade():
+            return
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self._is_refused = True
+            raise ConnectionAbortedError("too many requests wait on this connection")  # stops the parser
+        self._is_in_head = self._is_head_alone = False
         _stop(self._head_timer)
         self._head_timer = None
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """End a request, unless it is read again."""
+        self._is_head_alone = False
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Send the end of a response at once."""
@@ -107,8 +164,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End the timers."""
+        """End the timers, and forget what nobody waits for."""
         super().connection_lost(exc)
+        self.pipeline.clear()
         _stop(self._head_timer)
         self._head_timer = None
         _stop(self._reader_timer)

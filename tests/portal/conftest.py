@@ -23,6 +23,7 @@ from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, Too
 from starlette.responses import PlainTextResponse
 
 from portal import Config, Portal, ServerConfig
+from portal.server._http_protocol import BoundedProtocol
 from sandbox import Sandbox, SandboxConfig
 
 if TYPE_CHECKING:
@@ -279,7 +280,10 @@ def portal_at(sandbox: Sandbox) -> PortalAt:
     @asynccontextmanager
     async def open_portal(*servers: ServerConfig, **fields: Any) -> AsyncIterator[tuple[Portal, str]]:
         config = Config(servers=servers, **fields)
-        async with Portal(config, sandbox=sandbox) as portal, _http_server(portal.app) as port:
+        async with (
+            Portal(config, sandbox=sandbox) as portal,
+            _http_server(portal.app, http=BoundedProtocol) as port,
+        ):
             with anyio.fail_after(PATIENCE_S):
                 await portal.wait_ready()
                 yield portal, f"http://127.0.0.1:{port}"

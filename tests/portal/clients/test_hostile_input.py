@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
 import pytest
 
+from portal.server._http_protocol import MAX_PIPELINED
 from tests.portal.clients.conftest import MODERN, modern_request, request
 from tests.portal.conftest import until
 from tests.portal.test_serve import portal_process
@@ -64,6 +68,101 @@ def begun(port: int, path: str = "/mcp") -> bytes:
     """A request whose body does not come."""
     head = f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\n"
     return f"{head}accept: application/json, text/event-stream\r\ncontent-length: 20\r\n\r\n".encode()
+
+
+CLOSING = b"\r\nconnection: close\r\n\r\n"
+
+
+async def received_after(port: int, *parts: bytes) -> bytes:
+    """Send these one after the other and return all that comes until the portal closes the connection."""
+    received = b""
+    with anyio.fail_after(20), contextlib.suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+        async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+            for part in parts:
+                await stream.send(part)
+                await anyio.sleep(0.1)
+            while True:
+                received += await stream.receive()
+    return received
+
+
+OFFERS = {"h2c": "upgrade: h2c\r\nconnection: Upgrade, HTTP2-Settings\r\nhttp2-settings: AAMAAABk\r\n"}
+OFFERS |= {"another": "connection: keep-alive, upgrade\r\nupgrade: foo/1\r\n", "alone": "upgrade: websocket\r\n"}
+
+
+@pytest.mark.parametrize("offer", OFFERS.values(), ids=list(OFFERS))
+@pytest.mark.parametrize("cut", [0, 10, 10**6], ids=["apart", "in the body", "at once"])
+async def test_an_offer_to_upgrade_is_passed_over_and_the_body_is_the_requests(
+    portal_at: PortalAt, offer: str, cut: int
+) -> None:
+    """As Java's client offers with each request; a body that looks like a request must not become one."""
+    body = b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
+    ping = json.dumps(request("tools/list")).encode()
+    async with portal_at() as (_, origin):
+        port = int(origin.rpartition(":")[2])
+        heads = [
+            f"POST /mcp HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\n{offer}"
+            f"accept: application/json, text/event-stream\r\ncontent-length: {len(content)}\r\n\r\n".encode()
+            for content in (body, ping, b"")
+        ]
+        sent = heads[0] + body + heads[1] + ping + heads[2].replace(b"POST /mcp", b"GET /healthz")
+        at = len(heads[0]) + cut
+        async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+            received = b""
+            for part in filter(None, (sent[:at], sent[at:])):
+                await stream.send(part)
+                await anyio.sleep(0.1)
+            with anyio.fail_after(20):
+                while not received.endswith(b'{"status":"ok"}'):
+                    received += await stream.receive()
+
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"400", b"400", b"200"], "no JSON, no session, and well"
+    assert received.count(b"Parse error") == 1
+
+
+async def test_a_flood_of_requests_on_one_connection_ends_it_and_nothing_else(portal_at: PortalAt) -> None:
+    async with portal_at() as (_, origin):
+        port = int(origin.rpartition(":")[2])
+        one = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
+        few = await received_after(port, one * (MAX_PIPELINED - 1) + one.replace(b"\r\n\r\n", CLOSING))
+        flood = await received_after(port, one * 1_500)
+        well = await received_after(port, one.replace(b"\r\n\r\n", CLOSING))
+
+    assert few.count(b"HTTP/1.1 200 OK") == MAX_PIPELINED
+    assert flood.count(b"HTTP/1.1 200 OK") <= MAX_PIPELINED + 1
+    assert well.count(b"HTTP/1.1 200 OK") == 1
+
+
+async def test_bytes_of_a_body_do_not_count_as_a_head(portal_at: PortalAt, caplog: pytest.LogCaptureFixture) -> None:
+    body = json.dumps({**request("tools/list"), "padding": "x" * 100_000}).encode()
+    async with portal_at() as (_, origin):
+        port = int(origin.rpartition(":")[2])
+        head = begun(port).replace(b"content-length: 20", b"content-length: %d" % len(body))
+        answer = await received_after(port, head + body + b"GET /healthz HT", b"TP/1.1\r\nhost: x" + CLOSING)
+
+    assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [b"400", b"200"], "no session, and well"
+    assert "Traceback" not in caplog.text
+
+
+async def test_a_head_that_is_too_large_behind_an_open_request_costs_that_no_answer(
+    portal_at: PortalAt, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = json.dumps(request("tools/list")).encode()
+    async with portal_at() as (_, origin):
+        port = int(origin.rpartition(":")[2])
+        head = begun(port).replace(b"content-length: 20", b"content-length: %d" % len(body))
+        answer = await received_after(port, head + body + b"GET /healthz HTTP/1.1\r\nx: ", b"x" * MIB)
+
+    assert re.findall(rb"HTTP/1.1 (\d+)", answer)[0] == b"400", "no session"
+    assert "Traceback" not in caplog.text
+
+
+async def test_the_portal_is_no_proxy(portal_at: PortalAt) -> None:
+    async with portal_at() as (_, origin):
+        port = int(origin.rpartition(":")[2])
+        status = await sent(port, [b"CONNECT example.com:80 HTTP/1.1\r\nhost: example.com:80\r\n\r\n"])
+
+    assert status == 400
 
 
 @pytest.mark.parametrize("body", [b"", b'{"jsonrpc"'], ids=["nothing", "half"])
