@@ -10,6 +10,7 @@ Each journal has files of its own and holds a lock on them. Those that nobody ho
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -17,7 +18,6 @@ import secrets
 from typing import TYPE_CHECKING, Final
 
 import orjson
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("portico.store")
 
 _MODE: Final = 0o600
+_TRIES: Final = 100
+"""To lock a new file before another start takes it for one that was left, which some microseconds decide."""
 
 
 class RecordJournal:
@@ -36,8 +38,8 @@ class RecordJournal:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._token = secrets.token_hex(4)
         self._files: list[int] = []
+        self._paths: list[Path] = []
         self._sizes = [0, 0]
         self._current = 0
         self._is_failing = False
@@ -45,22 +47,21 @@ class RecordJournal:
     def open(self) -> None:
         """Begin a journal. Without one, as on a full disk, records are kept all the same, a moment later."""
         try:
-            for turn in range(2):
-                file = os.open(self._name(turn), os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, _MODE)
-                self._files.append(file)
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for _ in range(2):
+                self._add_file()
         except OSError as error:
             logger.warning("records are not kept beside the store until they are in it: %s", error.strerror)
             self.close()
 
     def close(self) -> None:
         """End the journal, whose records are all stored."""
-        for turn, file in enumerate(self._files):
+        for path, file, size in zip(self._paths, self._files, self._sizes, strict=False):
             with contextlib.suppress(OSError):
-                if self._sizes[turn] == 0:
-                    self._name(turn).unlink()
+                if size == 0:
+                    path.unlink()
             os.close(file)
         self._files.clear()
+        self._paths.clear()
 
     def append(self, table: str, row: Mapping[str, JsonValue]) -> None:
         """Write down one record."""
@@ -102,8 +103,25 @@ class RecordJournal:
             except OSError:
                 continue  # held by a process that lives, or gone by now
 
-    def _name(self, turn: int) -> Path:
-        return self._path.with_name(f"{self._path.name}-records-{self._token}-{turn}")
+    def _add_file(self) -> None:
+        for _ in range(_TRIES):
+            path = self._path.with_name(f"{self._path.name}-records-{secrets.token_hex(4)}")
+            self._files.append(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, _MODE))
+            self._paths.append(path)
+            if _is_locked(self._files[-1]):
+                return
+            os.close(self._files.pop())
+            self._paths.pop()
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+
+def _is_locked(file: int) -> bool:
+    """Lock a new file; False when another start took it, before that, for one that was left, and removes it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return os.fstat(file).st_nlink > 0
 
 
 def _record_in(line: bytes) -> tuple[str, Row] | None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from portal import RetentionConfig
 from portal._store_url import StoreUrl
 from portal.store import RecordFilter, Store
+from portal.store._record_journal import RecordJournal
 
 if TYPE_CHECKING:
-    import pytest
-
     from portal.store import Records
 
 RETENTION = RetentionConfig()
@@ -92,3 +94,28 @@ async def test_a_line_that_was_torn_costs_its_own_record_only_and_a_journal_in_u
 
     assert found == ["7"]
     assert in_use == 4
+
+
+@pytest.mark.parametrize("is_removed", [True, False], ids=["removed", "locked"])
+def test_a_journal_that_another_start_takes_for_one_that_was_left_is_begun_under_another_name(
+    is_removed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other_start = RecordJournal(tmp_path / "portico.db").abandoned()
+    lock = fcntl.flock
+
+    def lock_second(file: int, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        left, _ = next(other_start)
+        if is_removed:
+            left.unlink()
+            other_start.close()
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", lock_second)
+    journal = RecordJournal(tmp_path / "portico.db")
+    journal.open()
+    journal.append("calls", {"time": 1})
+    written = {file.read_bytes() for file in tmp_path.iterdir()}
+    journal.close()
+
+    assert written == {b"", b'["calls",{"time":1}]\n'}
