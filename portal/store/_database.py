@@ -87,9 +87,9 @@ class Database:
                     await connection.execution_options(**{_WRITES: writes})
                     async with connection.begin():
                         yield connection
-            except (DataError, IntegrityError):
-                raise  # what we wanted to write is wrong, whatever state the database is in
             except (DBAPIError, PoolTimeout, OSError) as error:
+                if isinstance(error, DBAPIError) and _is_of_a_value(error):
+                    raise
                 raise self._translated(error) from error
 
     def _translated(self, error: Exception) -> StoreUnusable | StoreUnavailable:
@@ -146,6 +146,17 @@ def _prepare_sqlite(engine: AsyncEngine, wait_s: float) -> None:
 
     event.listen(engine.sync_engine, "connect", on_connect)
     event.listen(engine.sync_engine, "begin", on_begin)
+
+
+def _is_of_a_value(error: DBAPIError) -> bool:
+    """Whether what we wanted to write is wrong, whatever state the database is in."""
+    if isinstance(error, DataError | IntegrityError):
+        return True
+    if isinstance(error.orig, sqlite3.ProgrammingError | sqlite3.InterfaceError):
+        return not error.connection_invalidated
+    # asyncpg's own errors: a ValueError before anything is sent, and the server's class 22, "data exception".
+    cause = error.orig.__cause__ if error.orig is not None else None
+    return isinstance(cause, ValueError) or str(getattr(cause, "sqlstate", "")).startswith("22")
 
 
 def _reason(cause: BaseException) -> str:

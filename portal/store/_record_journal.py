@@ -18,6 +18,10 @@ import secrets
 from typing import TYPE_CHECKING, Final
 
 import orjson
+from sqlalchemy import JSON
+
+from portal.store._schema import CALLS, RUNS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("portico.store")
 
 _MODE: Final = 0o600
+_JSON_COLUMNS: Final = {column.name for table in (CALLS, RUNS) for column in table.c if isinstance(column.type, JSON)}
 _TRIES: Final = 100
 """To lock a new file before another start takes it for one that was left, which some microseconds decide."""
 
@@ -125,9 +130,15 @@ def _is_locked(file: int) -> bool:
 
 
 def _record_in(line: bytes) -> tuple[str, Row] | None:
-    """Return the record that a line holds; None for half a line, as a full disk leaves, and what follows it there."""
+    """Return the record that a line holds; None for half a line, as a full disk leaves, and what follows it there.
+
+    What half a line and another make together may be JSON, with an object where a text belongs.
+    """
     try:
         name, row = orjson.loads(line)
     except (ValueError, TypeError):
         return None
-    return (name, row) if isinstance(name, str) and isinstance(row, dict) else None
+    if not isinstance(name, str) or not isinstance(row, dict):
+        return None
+    is_plain = all(column in _JSON_COLUMNS or not isinstance(value, dict | list) for column, value in row.items())
+    return (name, row) if is_plain else None

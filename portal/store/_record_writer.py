@@ -18,7 +18,7 @@ import anyio
 from sqlalchemy import insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal._errors import StoreError
+from portal._errors import StoreError, StoreUnavailable
 from portal.store._record_journal import RecordJournal
 from portal.store._schema import CALLS, RUNS
 from portal.store._text import plain
@@ -82,14 +82,24 @@ class RecordWriter:
         self._has_work.set()
 
     async def open(self) -> None:
-        """Store what processes left that were killed, and begin. Raises ``StoreError``."""
+        """Store what processes left that were killed, and begin; what cannot be stored now is left for another start.
+
+        Raises ``StoreUnusable``.
+        """
         if self._journal is None:
             return
         for path, left in self._journal.abandoned():
-            rows = [(TABLES[name], row) for name, row in left if name in TABLES]
-            missing = [item for item in rows if not await self._is_stored(*item)]
-            await self._store(missing)
-            path.unlink(missing_ok=True)
+            rows = [(TABLES[name], _storable(row)) for name, row in left if name in TABLES]
+            try:
+                missing = [item for item in rows if not await self._is_stored(*item)]
+                await self._store(missing)
+            except StoreUnavailable as error:
+                logger.warning("what a process that was killed left in %s is left for the next start: %s", path, error)
+                break  # another journal would wait as long
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                logger.warning("%s could not be removed: %s", path, error.strerror)
             if missing:
                 logger.info("%d records of a process that was killed were stored", len(missing))
         self._journal.open()

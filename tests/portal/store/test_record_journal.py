@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import signal
 import subprocess
@@ -13,7 +14,8 @@ import pytest
 
 from portal import RetentionConfig
 from portal._store_url import StoreUrl
-from portal.store import RecordFilter, Store
+from portal.store import RecordFilter, Store, migrate
+from portal.store import _database as database
 from portal.store._record_journal import RecordJournal
 
 if TYPE_CHECKING:
@@ -119,3 +121,71 @@ def test_a_journal_that_another_start_takes_for_one_that_was_left_is_begun_under
     journal.close()
 
     assert written == {b"", b'["calls",{"time":1}]\n'}
+
+
+async def test_a_journal_that_cannot_be_removed_lets_a_portal_start_and_is_stored_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    left = tmp_path / "portico.db-records-dead-0"
+    left.write_bytes(row(1))
+
+    def refuse(path: Path, *, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, f"Read-only file system: {missing_ok}", str(path))
+
+    with monkeypatch.context() as read_only:
+        read_only.setattr(Path, "unlink", refuse)
+        async with Store(StoreUrl.file(tmp_path / "portico.db"), retention=RETENTION):
+            pass
+    async with Store(StoreUrl.file(tmp_path / "portico.db"), retention=RETENTION) as store:
+        found = await stored(store.records)
+
+    assert found == ["1"]
+    assert f"{left} could not be removed: Read-only file system" in caplog.text
+
+
+async def test_a_journal_that_cannot_be_stored_now_lets_a_portal_start_and_is_stored_at_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(database, "WAIT_S", 0.1)
+    location = StoreUrl.file(tmp_path / "portico.db")
+    await migrate(location)
+    left = tmp_path / "portico.db-records-dead-0"
+    left.write_bytes(row(1))
+    blocking = database.Database(location)
+    async with blocking.writing(), Store(location, retention=RETENTION):
+        pass
+    await blocking.close()
+    async with Store(location, retention=RETENTION) as store:
+        found = await stored(store.records)
+
+    assert found == ["1"]
+    assert f"{left} is left for the next start" in caplog.text
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("wrong", [b'{"a":1}', b"[1]"])
+async def test_a_record_with_a_value_that_no_column_holds_costs_no_other_record(wrong: bytes, tmp_path: Path) -> None:
+    (tmp_path / "portico.db-records-dead-0").write_bytes(row(1) + row(2).replace(b'"s"', wrong) + row(3))
+    async with Store(StoreUrl.file(tmp_path / "portico.db"), retention=RETENTION) as store:
+        found = await stored(store.records)
+
+    assert found == ["1", "3"]
+
+
+async def test_a_number_that_no_column_holds_is_stored_as_the_largest(tmp_path: Path) -> None:
+    (tmp_path / "portico.db-records-dead-0").write_bytes(row(1).replace(b"1.5", str(2**64 - 1).encode()))
+    async with Store(StoreUrl.file(tmp_path / "portico.db"), retention=RETENTION) as store:
+        [found] = await store.records.calls(RecordFilter())
+
+    assert found["time"] == float(2**63 - 1)
+
+
+async def test_what_a_run_called_is_stored_from_a_journal(tmp_path: Path) -> None:
+    (tmp_path / "portico.db-records-dead-0").write_bytes(
+        b'["runs",{"time":1.5,"user":"u","portal":"p","run":"r","source_sha256":"ab","status":"ok","duration_ms":1.0,'
+        b'"cpu_ms":1.0,"memory_bytes":1,"answer_chars":1,"calls":2,"calls_ok":2,"tools":{"s_t":2}}]\n'
+    )
+    async with Store(StoreUrl.file(tmp_path / "portico.db"), retention=RETENTION) as store:
+        [found] = await store.records.runs(RecordFilter())
+
+    assert found["tools"] == {"s_t": 2}
