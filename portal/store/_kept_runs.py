@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("portico.store")
 
+PAUSE_S: Final = 10.0
+"""After a run could not be kept, how long no other is tried: each answer would wait for the database's lock."""
 QUOTA_BYTES: Final = 64 * 2**20
 """What one owner's kept runs may take together: four of the largest. The oldest go first."""
 ROW_BYTES: Final = 256
@@ -31,8 +33,9 @@ class KeptRuns:
     """An ``engine.RunStore``: each run belongs to its owner and goes after ``keep_s`` seconds.
 
     ``keep`` returns True when the run is durably stored. A database that is away keeps nothing and finds nothing, which
-    the log says; a program goes on without it. Configured secrets are cut out of what is kept; where one is among the
-    arguments of a completed call the run is not kept at all, because its calls could not be told from others again.
+    the log says; a program goes on without it, and for ``PAUSE_S`` no other run is tried to be kept. Configured secrets
+    are cut out of what is kept; where one is among the arguments of a completed call the run is not kept at all,
+    because its calls could not be told from others again.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class KeptRuns:
         self._redactor = redactor
         self._clock = clock
         self._quota_bytes = quota_bytes
+        self._failed_at: float | None = None
 
     async def keep(self, owner: str, run_id: str, run: KeptRun) -> bool:
         """Keep ``run``; the owner's oldest go when it needs their room."""
@@ -54,6 +58,9 @@ class KeptRuns:
         if cleaned is None:
             return False
         now = self._clock()
+        if self._failed_at is not None and 0 <= now - self._failed_at < PAUSE_S:
+            logger.warning("run %s is not kept: another could not be kept a moment ago", run_id)
+            return False
         row = {
             "owner": owner,
             "run": run_id,
@@ -94,6 +101,7 @@ class KeptRuns:
                     await connection.execute(insert(KEPT_CALLS), calls)
         except StoreError as error:
             logger.warning("run %s could not be kept: %s", run_id, error)
+            self._failed_at = self._clock()
             return False
         return True
 

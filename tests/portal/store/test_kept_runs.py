@@ -9,6 +9,7 @@ import pytest
 from engine import KeptCall, KeptRun
 from portal import Secret
 from portal.store import _database as database
+from portal.store._kept_runs import PAUSE_S
 from portal.store._text import LONG_CHARS
 
 if TYPE_CHECKING:
@@ -121,3 +122,22 @@ async def test_while_the_database_is_locked_nothing_is_kept_and_nothing_hangs(
     await blocking.close()
 
     assert "run rone could not be kept" in caplog.text
+
+
+async def test_after_a_run_could_not_be_kept_no_other_waits_for_the_database_for_a_short_while(
+    location: StoreUrl, store_at: StoreAt, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "WAIT_S", 0.2)
+    monkeypatch.setattr(database, "STATEMENT_S", 0.2)
+    blocking = database.Database(location)
+    async with store_at() as store:
+        async with blocking.writing() as blocker:
+            if location.path is None:
+                await blocker.exec_driver_sql("LOCK TABLE kept_runs")
+            kept = [await store.runs.keep("default/ann", "rone", FAILED)]
+        for seconds in (0, PAUSE_S - 0.5, 0.5):
+            clock.now += seconds
+            kept.append(await store.runs.keep("default/ann", "rone", FAILED))
+    await blocking.close()
+
+    assert kept == [False, False, False, True]
