@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, cast
 
 import anyio
-from sqlalchemy import event
+from sqlalchemy import event, make_url
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -102,8 +102,11 @@ class Database:
 
 def _create_engine(location: StoreUrl, *, is_for_migration: bool) -> AsyncEngine:
     wait_s = MIGRATION_WAIT_S if is_for_migration else WAIT_S
-    url = location.url.reveal()
+    url = make_url(location.url.reveal())
     if location.backend == "sqlite":
+        if location.path is not None:
+            # A connection makes no database where none is any more: a migration makes the file, and its tables.
+            url = url.set(database=location.path.as_uri(), query={"mode": "rw", "uri": "true"})
         if is_for_migration:
             engine = create_async_engine(url, hide_parameters=True, poolclass=NullPool)
         else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -123,11 +123,23 @@ def _upgrade(connection: Connection) -> None:
         context.run_migrations()
 
 
+def _make_private(file: int) -> None:
+    """Make a file that was there and is empty the user's alone; one with content has the mode that it was given."""
+    found = os.fstat(file)
+    if found.st_size == 0 and found.st_mode & 0o077:
+        with suppress(PermissionError):  # another user's file, or a file system without modes
+            os.fchmod(file, 0o600)
+
+
 def _prepare_file(path: Path, store: str) -> None:
     """Make the file for the user alone, and its folder if need be: results of tools will be in it."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            _make_private(file)
+        finally:
+            os.close(file)
     except OSError as error:
         message = (
             f"cannot be made ({error.strerror}): set data_dir or PORTICO_DATA_DIR to a folder that can be written."

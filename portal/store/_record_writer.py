@@ -53,6 +53,9 @@ class RecordWriter:
         path = database.location.path
         self._database = database
         self._journal = RecordJournal(path) if path is not None else None
+        self._path = path
+        self._opened: tuple[int, int] | None = None
+        self._is_taken_away = False
         self._turned_at: int | None = None
         self._waiting: deque[tuple[Table, Row]] = deque()
         self._has_work = anyio.Event()
@@ -88,6 +91,7 @@ class RecordWriter:
         """
         if self._journal is None:
             return
+        self._opened = self._file_there()
         for path, left in self._journal.abandoned():
             rows = [(TABLES[name], _storable(row)) for name, row in left if name in TABLES]
             try:
@@ -136,6 +140,7 @@ class RecordWriter:
                 self._waiting.extendleft(reversed(batch))
                 if retry_s == FIRST_RETRY_S:
                     logger.warning("records wait: %s", error)
+                self._has_its_file()
                 await anyio.sleep(retry_s)
                 retry_s = min(retry_s * 2, LAST_RETRY_S)
                 continue
@@ -170,16 +175,37 @@ class RecordWriter:
         async with self._database.reading() as connection:
             return (await connection.execute(select(table.c.id).where(*same).limit(1))).first() is not None
 
+    def _has_its_file(self) -> bool:
+        """Whether the database is still where it was opened; else what is stored now is lost, but for the journal."""
+        if self._opened is not None and not self._is_taken_away and self._file_there() != self._opened:
+            self._is_taken_away = True
+            logger.error(
+                "the store %s was deleted or replaced while it was in use: restart the portal, "
+                "which then stores the records that are still kept beside it",
+                self._path,
+            )
+        return not self._is_taken_away
+
+    def _file_there(self) -> tuple[int, int] | None:
+        try:
+            found = self._path.stat() if self._path is not None else None
+        except OSError:
+            return None
+        return (found.st_dev, found.st_ino) if found is not None else None
+
     def _end_journal(self) -> None:
-        if self._journal is not None:
+        if self._journal is None:
+            return
+        if self._has_its_file():
             self._journal.settle()
             self._journal.turn()
             self._journal.settle()
-            self._journal.close()
+        self._journal.close()
 
     def _settle(self, count: int) -> None:
         self._settled += count
-        if self._journal is not None and self._turned_at is not None and self._settled >= self._turned_at:
+        has_turned = self._turned_at is not None and self._settled >= self._turned_at
+        if self._journal is not None and has_turned and self._has_its_file():
             self._journal.settle()
             self._turned_at = None
         self._progress.set()

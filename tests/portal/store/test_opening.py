@@ -8,10 +8,12 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.to_thread
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
@@ -111,6 +113,39 @@ async def test_a_sqlite_store_and_a_folder_made_for_it_are_the_users_alone(tmp_p
     assert {"portico.db", "portico.db-wal"} <= modes.keys()
 
 
+async def test_an_empty_file_that_others_may_read_becomes_the_users_alone(tmp_path: Path, store_at: StoreAt) -> None:
+    (tmp_path / "portico.db").touch()
+    (tmp_path / "portico.db").chmod(0o644)
+
+    async with store_at(StoreUrl.file(tmp_path / "portico.db")):
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob("portico.db*")}
+
+    assert "portico.db-wal" in modes
+    assert set(modes.values()) == {0o600}
+
+
+async def test_a_connection_makes_no_database_where_none_is_any_more(tmp_path: Path) -> None:
+    database = Database(StoreUrl.file(tmp_path / "portico.db"))
+    others = set(threading.enumerate())
+
+    with pytest.raises(StoreUnavailable, match="unable to open database file"):
+        async with database.reading():
+            pass
+
+    for thread in set(threading.enumerate()) - others:  # the driver does not wait for its own
+        await anyio.to_thread.run_sync(thread.join, 10)
+    await database.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_sqlite_store_may_have_any_name(tmp_path: Path, store_at: StoreAt) -> None:
+    name = "50%41 a?mode=ro&b#c+\u00e9.db"
+    async with store_at(StoreUrl.file(tmp_path / name)) as store:
+        await store.sweep()
+
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 async def test_opening_a_current_store_does_not_load_alembic(location: StoreUrl) -> None:
     await migrate(location)
     program = f"""
@@ -192,6 +227,7 @@ async def test_a_store_of_a_newer_version_is_refused_and_left_alone(location: St
 async def test_a_database_of_another_program_is_refused(location: StoreUrl, store_at: StoreAt) -> None:
     if location.path is not None:
         location.path.parent.mkdir()
+        location.path.touch()
     await change(location, "CREATE TABLE calls (phone TEXT)")
 
     with pytest.raises(StoreUnusable, match="tables of another program"):

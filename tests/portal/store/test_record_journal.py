@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from portal import RetentionConfig
+from portal._records import CallRecord
 from portal._store_url import StoreUrl
 from portal.store import RecordFilter, Store, migrate
 from portal.store import _database as database
@@ -48,6 +49,20 @@ def row(number: int) -> bytes:
     return (
         b'["calls",{"time":%d.5,"user":"u","portal":"p","server":"s","tool":"%d","status":"ok","duration_ms":1.0,'
         b'"request_bytes":1,"response_bytes":1,"run":null,"code":null}]\n' % (number, number)
+    )
+
+
+def noted(number: int) -> CallRecord:
+    """A record of a call, as it is noted."""
+    return CallRecord(
+        user="u",
+        portal="p",
+        server="s",
+        tool=str(number),
+        status="ok",
+        duration_ms=1.0,
+        request_bytes=1,
+        response_bytes=1,
     )
 
 
@@ -121,6 +136,37 @@ def test_a_journal_that_another_start_takes_for_one_that_was_left_is_begun_under
     journal.close()
 
     assert written == {b"", b'["calls",{"time":1}]\n'}
+
+
+@pytest.mark.parametrize("is_replaced", [False, True], ids=["deleted", "replaced"])
+async def test_records_noted_after_the_store_was_taken_away_are_stored_at_the_next_start(
+    is_replaced: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    location, other = StoreUrl.file(tmp_path / "portico.db"), StoreUrl.file(tmp_path / "other.db")
+    await migrate(other)
+    async with Store(location, retention=RETENTION) as store:
+        for path in (tmp_path / name for name in ("portico.db", "portico.db-wal", "portico.db-shm")):
+            path.unlink()
+        if is_replaced:
+            (tmp_path / "other.db").rename(tmp_path / "portico.db")
+        for number in range(3):
+            store.records.note_call(noted(number))
+            await store.records.writer.flush()
+    async with Store(location, retention=RETENTION) as store:
+        found = await stored(store.records)
+
+    assert found == ["0", "1", "2"]
+    assert caplog.text.count("restart the portal") == 1
+    assert list(tmp_path.glob("*-records-*")) == []
+
+
+async def test_reading_a_store_says_nothing_of_its_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    location = StoreUrl.file(tmp_path / "portico.db")
+    await migrate(location)
+    async with Store(location, retention=RETENTION, may_change=False):
+        pass
+
+    assert caplog.text == ""
 
 
 async def test_a_journal_that_cannot_be_removed_lets_a_portal_start_and_is_stored_once(
