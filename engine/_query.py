@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
@@ -99,4 +100,7 @@ def _schemas(found: Sequence[CatalogTool], name: Callable[[CatalogTool], str]) -
         if entry.tool.output_schema is not None:
             definition["outputSchema"] = dict(entry.tool.output_schema)
         definitions.append(definition)
-    return orjson.dumps(definitions).decode()
+    try:
+        return orjson.dumps(definitions).decode()
+    except TypeError:  # integers beyond 64 bits, and lone surrogates
+        return json.dumps(definitions, separators=(",", ":"))

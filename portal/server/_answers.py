@@ -6,8 +6,6 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import orjson
-
 from portal.wire import INTERNAL_ERROR, RpcError, answer_to, encode, error_message
 
 if TYPE_CHECKING:
@@ -49,13 +47,13 @@ async def answer(
         except Exception:  # noqa: BLE001 -- it will fail again below, where mistakes of ours are logged and hidden
             listed = None
         if listed is not None:
-            return Answer((b'{"jsonrpc":"2.0","id":%b,"result":' % orjson.dumps(request_id), listed, b"}"))
+            return Answer((b'{"jsonrpc":"2.0","id":%b,"result":' % encode(request_id), listed, b"}"))
     message = await answer_to(handled, request_id, method, params)
     error = message.get("error")
     code = error.get("code") if isinstance(error, dict) else None
     try:
         return Answer((encode(message),), code=code if isinstance(code, int) else None)
-    except (RecursionError, TypeError, ValueError) as unwritable:  # as what a server sent was: nested too deep
+    except (TypeError, ValueError) as unwritable:  # as what a server sent was: nested too deep
         logger.warning("the answer to %s cannot be written (%s)", method, type(unwritable).__name__)
         return failed(request_id, INTERNAL_ERROR, "The answer cannot be written as JSON; it may be nested too deep")
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import orjson
-
-from portal.wire import INVALID_REQUEST, RpcError, decode
+from portal.wire import INVALID_REQUEST, RpcError, decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -48,7 +46,7 @@ class HttpRefusal(Exception):  # noqa: N818 -- an answer, not a mistake of ours
         super().__init__(message)
         self.status = status
         error = RpcError(code, message, data).as_json()
-        self.body = orjson.dumps({"jsonrpc": "2.0", "id": request_id, "error": error})
+        self.body = encode({"jsonrpc": "2.0", "id": request_id, "error": error})
         self.headers = tuple(headers)
 
     async def send(self, send: Send) -> None:

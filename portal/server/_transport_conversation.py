@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from portal._conversation import require_declared
 from portal._errors import ClientCannot
-from portal.wire import PROGRESS, Message, notification_message
+from portal.wire import INVALID_REQUEST, PROGRESS, Message, RpcError, notification_message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +52,10 @@ class TransportConversation:
         require_declared(self.capabilities, method, params)
         if self._asks is None:
             raise ClientCannot("the client takes no requests")
-        return await self._asks.request(method, params, send=self._emit)
+        try:
+            return await self._asks.request(method, params, send=self._emit)
+        except ValueError as unwritable:
+            raise RpcError(INVALID_REQUEST, f"the client cannot be asked this: {unwritable}") from None
 
     async def report_progress(self, progress: float, total: float | None, message: str | None) -> None:
         """Tell the client how far the request is, if it asked for that."""

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from portal.upstream._failures import TransportFailure
-from portal.wire import Outgoing
+from portal.wire import INVALID_REQUEST, Outgoing, RpcError, kind_of_unread
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -77,6 +77,18 @@ class DuplexChannel:
     def refuse(self, failure: TransportFailure, request_id: RequestId) -> None:
         """Fail the request whose answer cannot be taken, if it still waits."""
         self._outgoing.fail(failure, request_id=request_id)
+
+    def refuse_unread(self, data: bytes, failure: TransportFailure) -> bool:
+        """Refuse what ``data``, which could not be read, answers or asks; return whether its ends say that."""
+        found = kind_of_unread(data)
+        if found is None or found.request_id is None:
+            return False
+        if found.is_answer:
+            self.refuse(failure, found.request_id)
+        else:
+            message = "The request cannot be read: it is not JSON, or nested too deep"
+            self._inbound.refuse(found.request_id, RpcError(INVALID_REQUEST, message))
+        return True
 
     def end(self, cause: str, *, too_large: bool = False) -> None:
         """Say that nothing more will come; requests that wait fail.

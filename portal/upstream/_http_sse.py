@@ -121,6 +121,7 @@ class _Stream:
             try:
                 messages = read_messages(event.data)
             except TransportFailure as failure:
+                channel.refuse_unread(event.data, failure)
                 logger.warning("%s: an event was ignored: %s", self._server_id, failure.phrase)
                 continue
             for message in messages:

@@ -111,6 +111,10 @@ class Inbound:
             if of is None or not of.take_notification(method, given):
                 self._on_notification(method, given)
 
+    def refuse(self, request_id: RequestId, error: RpcError) -> None:
+        """Answer a request with an error."""
+        self._answer_soon(error_message(request_id, error))
+
     def _exchange_of(self, method: str, params: JsonObject) -> Exchange | None:
         key = params.get("progressToken")
         if method != PROGRESS:
@@ -128,13 +132,13 @@ class Inbound:
             self._answer_soon(response_message(request_id, {}))
             return
         if method not in ASKED_METHODS:
-            self._refuse(request_id, RpcError(METHOD_NOT_FOUND, f"Method not found: {method}"))
+            self.refuse(request_id, RpcError(METHOD_NOT_FOUND, f"Method not found: {method}"))
             return
         asker = exchange or self._asker()
         if asker is None or asker.conversation is None:
-            self._refuse(request_id, RpcError(METHOD_NOT_FOUND, f"no client can be asked for {method} now"))
+            self.refuse(request_id, RpcError(METHOD_NOT_FOUND, f"no client can be asked for {method} now"))
         elif len(self._questions) >= MAX_QUESTIONS or request_id in self._questions:
-            self._refuse(request_id, RpcError(INTERNAL_ERROR, "too many questions are open"))
+            self.refuse(request_id, RpcError(INTERNAL_ERROR, "too many questions are open"))
         else:
             self._tasks.start_soon(self._ask, request_id, method, params, asker)
 
@@ -179,9 +183,6 @@ class Inbound:
         scope = self._questions.pop(key, None) if isinstance(key, str | int) else None
         if scope is not None:
             scope.cancel()
-
-    def _refuse(self, request_id: RequestId, error: RpcError) -> None:
-        self._answer_soon(error_message(request_id, error))
 
     def _answer_soon(self, message: Message) -> None:
         if self._answers < MAX_ANSWERS:

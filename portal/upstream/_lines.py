@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from portal.wire import END_BYTES, kind_of_unread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-_END_BYTES: Final = 256
-# JSON-RPC says no order; these are those in which libraries write, an answer's id before the result or after it.
-_VERSION: Final = rb'"jsonrpc"\s*:\s*"2\.0"'
-_BEGIN: Final = re.compile(
-    rb'\s*\{\s*(?:%b\s*,\s*)?(?:"id"\s*:\s*(?:(\d{1,18})|"[^"\\]*")\s*,\s*)?(?:%b\s*,\s*)?"(method|result|error)"\s*:'
-    % (_VERSION, _VERSION)
-)
-_END: Final = re.compile(rb',\s*"id"\s*:\s*(\d{1,18})\s*(?:,\s*%b\s*)?\}\s*\Z' % _VERSION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +45,9 @@ class LineReader:
         self._pending += piece
         if self._exceeded or len(self._pending) > self._limit():
             self._exceeded = self._exceeded or self._limit()
-            surplus = len(self._pending) - 2 * _END_BYTES
+            surplus = len(self._pending) - 2 * END_BYTES
             if surplus > 0:
-                del self._pending[_END_BYTES:-_END_BYTES]
+                del self._pending[END_BYTES:-END_BYTES]
                 self._passed += surplus
 
     def _taken(self) -> bytes | TooLong:
@@ -64,10 +56,8 @@ class LineReader:
         exceeded, self._exceeded = self._exceeded, 0
         if not exceeded:
             return line
-        begin = _BEGIN.match(line[:_END_BYTES])
-        is_answer = begin is None or begin[2] != b"method"
-        request_id = None
-        if begin is not None and is_answer:
-            found = begin if begin[1] is not None else _END.search(line[-_END_BYTES:])
-            request_id = int(found[1]) if found is not None else None
-        return TooLong(passed + len(line), exceeded, request_id, is_answer=is_answer)
+        found = kind_of_unread(line)
+        is_answer = found is None or found.is_answer
+        request_id = found.request_id if found is not None and is_answer else None
+        answered = request_id if isinstance(request_id, int) else None  # our own ids are integers
+        return TooLong(passed + len(line), exceeded, answered, is_answer=is_answer)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-import orjson
-
 from portal._conversation import ASKING_CAPABILITIES
+from portal.wire import encode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,7 +85,7 @@ def own_key(config: ServerConfig, caller: Caller, *, is_modern: bool | None) -> 
             owner = caller.user_owner
         case "client":
             owner = caller.owner
-    declared = b"" if is_modern and caller.client is None else orjson.dumps(can, option=orjson.OPT_SORT_KEYS)
+    declared = b"" if is_modern and caller.client is None else encode(can, sorts_keys=True)
     return OwnKey(server_id=config.id, owner=owner, capabilities=declared)
 
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Final
-
-import orjson
+from json import JSONDecodeError
+from typing import TYPE_CHECKING
 
 from portal.upstream._failures import TransportFailure
+from portal.wire import read
 
 if TYPE_CHECKING:
     from portal.wire import Message
     from typegen import JsonValue
 
-_LONE_SURROGATE: Final = b"\\ud"
 
-
-def read_messages(content: bytes | bytearray | str) -> list[Message]:
+def read_messages(content: bytes | bytearray) -> list[Message]:
     """Read one message, or the batch of MCP 2025-03-26. Raises ``TransportFailure``."""
     value = read_json(content)
     if isinstance(value, dict):
@@ -28,24 +25,9 @@ def read_messages(content: bytes | bytearray | str) -> list[Message]:
     raise TransportFailure("JSON that is no message", kind="not_mcp")
 
 
-def read_json(content: bytes | bytearray | str) -> JsonValue:
+def read_json(content: bytes | bytearray) -> JsonValue:
     """Parse JSON. Raises ``TransportFailure``."""
     try:
-        value: JsonValue = orjson.loads(content)
-    except orjson.JSONDecodeError as error:
-        value = _mended(content, error)
-    return value
-
-
-def _mended(content: bytes | bytearray | str, error: orjson.JSONDecodeError) -> JsonValue:
-    # JavaScript cuts a text in the middle of an emoji and writes the half as an escape, which no UTF-8 can express.
-    raw = content.encode() if isinstance(content, str) else content
-    if _LONE_SURROGATE in raw.lower():
-        try:
-            text = json.dumps(json.loads(raw), ensure_ascii=False)
-            value: JsonValue = orjson.loads(text.encode("utf-8", "replace"))
-        except (ValueError, RecursionError):
-            pass
-        else:
-            return value
-    raise TransportFailure(f"not JSON: {error.msg[:100]}", kind="not_mcp") from None
+        return read(content)
+    except JSONDecodeError as error:
+        raise TransportFailure(f"not JSON: {error.msg[:100]}", kind="not_mcp") from None

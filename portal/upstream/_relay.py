@@ -80,6 +80,8 @@ class Relay:
     async def _send_pending(self) -> None:
         try:
             await self._send_in_turn()
+        except ValueError as error:
+            logger.warning("a notification cannot be passed on: %s", error)
         except Exception:
             # What a client does not take must not end the session that other clients share.
             logger.exception("a notification could not be handed to its client")

@@ -179,9 +179,12 @@ def _take(line: bytes, channel: DuplexChannel, server_id: str) -> None:
         return
     try:
         messages = read_messages(line)
-    except TransportFailure:
-        # Servers print banners on standard output; MCP forbids it, and no message is lost by going on.
-        logger.warning("%s: a line on its standard output is not JSON-RPC and was ignored", server_id)
+    except TransportFailure as failure:
+        if channel.refuse_unread(line, failure):
+            logger.warning("%s: it sent a message that cannot be read: %s", server_id, failure.phrase)
+        else:
+            # Servers print banners on standard output; MCP forbids it, and no message is lost by going on.
+            logger.warning("%s: a line on its standard output is not JSON-RPC and was ignored", server_id)
         return
     for message in messages:
         channel.take(message)

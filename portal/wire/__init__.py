@@ -3,7 +3,7 @@
 Messages are plain JSON objects throughout, so that fields which nobody here knows survive.
 """
 
-from portal.wire._encoding import decode, encode
+from portal.wire._encoding import decode, encode, read
 from portal.wire._incoming import RequestHandler, answer_to
 from portal.wire._messages import (
     INTERNAL_ERROR,
@@ -49,6 +49,7 @@ from portal.wire._names import (
     VERSION_KEY,
 )
 from portal.wire._outgoing import Outgoing, Send
+from portal.wire._unread import END_BYTES, Unread, kind_of_unread
 from portal.wire._versions import HANDSHAKE_VERSIONS, LATEST_HANDSHAKE_VERSION, MODERN_VERSION
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "CANCELLATION",
     "CAPABILITIES_KEY",
     "CLIENT_INFO_KEY",
+    "END_BYTES",
     "HANDSHAKE_VERSIONS",
     "INTERNAL_ERROR",
     "INVALID_PARAMS",
@@ -86,16 +88,19 @@ __all__ = [
     "RequestId",
     "RpcError",
     "Send",
+    "Unread",
     "answer_to",
     "decode",
     "decode_header",
     "encode",
     "encode_header",
     "error_message",
+    "kind_of_unread",
     "mirrored_params",
     "notification_message",
     "param_headers",
     "param_mismatch",
+    "read",
     "request_message",
     "response_message",
 ]

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Literal
 import orjson
 import pytest
 
-from engine import CallError, Engine, execute_tool, query_tool
+from engine import CallError, Catalog, Engine, ServerTools, execute_tool, query_tool
 from portal._tokens import count_tokens
+from typegen import Tool
 
 if TYPE_CHECKING:
-    from engine import Catalog
     from tests.engine.conftest import Upstream
+    from typegen import JsonObject
 
 
 async def test_a_query_answers_with_the_best_declarations_first(engine: Engine, catalog: Catalog) -> None:
@@ -42,6 +43,14 @@ async def test_schemas_are_the_definitions_under_the_name_that_is_called(engine:
 
     assert found[0]["name"] == "my-files_read"
     assert found[0]["inputSchema"]["required"] == ["path"]
+
+
+async def test_a_schema_with_an_integer_beyond_64_bits_is_written_as_it_is(engine: Engine) -> None:
+    schema: JsonObject = {"type": "object", "properties": {"n": {"maximum": 2**64}}}
+    catalog = Catalog.build([ServerTools(id="up", name="Up", tools=(Tool(name="count", input_schema=schema),))])
+    found = engine.query("count", catalog=catalog, detail="schemas")
+
+    assert json.loads(found)[0]["inputSchema"]["properties"]["n"] == {"maximum": 2**64}
 
 
 async def test_a_very_long_query_or_name_is_not_repeated_whole(engine: Engine, catalog: Catalog) -> None:
