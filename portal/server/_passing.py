@@ -68,7 +68,8 @@ class Passing:
             raise RpcError(INTERNAL_ERROR, rejection.message) from rejection
         except UpstreamRefused as refusal:
             # The server's own JSON-RPC error is the client's to see as it is.
-            raise RpcError(refusal.code or INTERNAL_ERROR, refusal.message, refusal.data) from refusal
+            code = refusal.code if refusal.code is not None else INTERNAL_ERROR
+            raise RpcError(code, refusal.message, refusal.data) from refusal
         except UpstreamFailure as failure:
             raise RpcError(INTERNAL_ERROR, failure.message) from failure
 

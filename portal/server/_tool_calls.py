@@ -170,7 +170,8 @@ class ToolCalls:
             for elicitation_id in pages_of(refusal):
                 self._announcements.expect(entry.server_id, elicitation_id, request.caller)
             # The server's own JSON-RPC error is the client's to see as it is.
-            raise RpcError(refusal.code or INTERNAL_ERROR, refusal.message, refusal.data) from refusal
+            code = refusal.code if refusal.code is not None else INTERNAL_ERROR
+            raise RpcError(code, refusal.message, refusal.data) from refusal
         except (UpstreamFailure, CallDenied) as failure:
             return error_result(failure.message)
         return with_listed_uris(result, entry.server_id, listing)

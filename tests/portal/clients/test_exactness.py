@@ -175,3 +175,10 @@ async def test_the_server_hears_of_an_answer_that_cannot_be_passed_on(client: Op
     assert taken.status_code == 202
     assert result["id"] == "q"
     assert ("error" in result) == (levels > 510)
+
+
+async def test_a_servers_own_error_code_of_0_stays_0(client: OpenClient) -> None:
+    async with client() as raw:
+        answer = (await raw.post(said(line='{"jsonrpc":"2.0","id":ID,"error":{"code":0,"message":"plain"}}'))).json()
+
+    assert answer["error"] == {"code": 0, "message": "plain"}
