@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from portal._version import VERSION
-from portal.wire import SERVER_INFO_KEY
+from portal.wire import SERVER_INFO_KEY, encode
 
 if TYPE_CHECKING:
     from portal.server._request import ClientRequest
-    from typegen import JsonObject
+    from typegen import JsonObject, JsonValue
 
 SERVER_INFO: Final[JsonObject] = {"name": "portico", "title": "Portico", "version": VERSION}
 CACHED_METHODS: Final = frozenset(
@@ -43,8 +43,18 @@ def enveloped(result: JsonObject, method: str, *, is_modern: bool) -> JsonObject
 def tool_result(result: JsonObject, request: ClientRequest) -> JsonObject:
     """Return a tool's result without structured content that the client's version cannot carry.
 
-    Up to 2025-11-25 that is an object and nothing else.
+    Up to 2025-11-25 that is an object and nothing else. Where no text says it too, as a server's should (MCP
+    2026-07-28, tools, Structured Content), it becomes one.
     """
-    if request.is_modern or isinstance(result.get("structuredContent", {}), dict):
+    structured = result.get("structuredContent", {})
+    if request.is_modern or isinstance(structured, dict):
         return result
-    return {key: value for key, value in result.items() if key != "structuredContent"}
+    kept = {key: value for key, value in result.items() if key != "structuredContent"}
+    content = result.get("content")
+    if structured is not None and isinstance(content, list) and not any(map(_is_text, content)):
+        kept["content"] = [*content, {"type": "text", "text": encode(structured).decode()}]
+    return kept
+
+
+def _is_text(block: JsonValue) -> bool:
+    return isinstance(block, dict) and block.get("type") == "text"

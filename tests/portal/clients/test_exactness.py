@@ -182,3 +182,27 @@ async def test_a_servers_own_error_code_of_0_stays_0(client: OpenClient) -> None
         answer = (await raw.post(said(line='{"jsonrpc":"2.0","id":ID,"error":{"code":0,"message":"plain"}}'))).json()
 
     assert answer["error"] == {"code": 0, "message": "plain"}
+
+
+@pytest.mark.parametrize("value", [[1, None], 0, "", False], ids=str)
+async def test_structured_content_that_an_older_client_does_not_know_becomes_text(
+    client: OpenClient,
+    value: object,
+) -> None:
+    """MCP 2026-07-28, tools, Structured Content: its JSON should be a text as well."""
+    body, headers = modern_request("tools/call", said(line=RESULT % json.dumps(value))["params"])
+    async with client() as raw:
+        older = (await raw.post(said(line=RESULT % json.dumps(value)))).json()["result"]
+        del raw.headers["mcp-session-id"]
+        modern = (await raw.post(body, headers)).json()["result"]
+
+    assert older == {"content": [{"type": "text", "text": json.dumps(value, separators=(",", ":"))}]}
+    assert (modern["content"], modern["structuredContent"]) == ([], value)
+
+
+async def test_structured_content_that_is_a_text_already_is_not_said_twice(client: OpenClient) -> None:
+    line = '{"jsonrpc":"2.0","id":ID,"result":{"content":[{"type":"text","text":"one"}],"structuredContent":[1]}}'
+    async with client() as raw:
+        answer = (await raw.post(said(line=line))).json()
+
+    assert answer["result"] == {"content": [{"type": "text", "text": "one"}]}
