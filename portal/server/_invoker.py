@@ -88,14 +88,14 @@ class PortalInvoker:
         *,
         conversation: Conversation,
         carried: JsonObject | None = None,
-        meta: JsonObject | None = None,
+        extra: JsonObject | None = None,
     ) -> JsonObject:
-        """Make the call of a client, with its ``meta``, and return the result as it came.
+        """Make the call of a client, with ``extra`` params beside the usual, and return the result as it came.
 
         With ``carried``, what a round of MCP 2026-07-28 brings upstream, the result may be the upstream's questions;
         without it the upstream's questions are put to the client here. Raises ``UpstreamFailure`` or ``CallDenied``.
         """
-        return await self._call(entry, arguments, conversation, carried=carried, meta=meta)
+        return await self._call(entry, arguments, conversation, carried=carried, extra=extra)
 
     async def _call(
         self,
@@ -106,7 +106,7 @@ class PortalInvoker:
         run_id: str | None = None,
         in_program: bool = False,
         carried: JsonObject | None = None,
-        meta: JsonObject | None = None,
+        extra: JsonObject | None = None,
     ) -> JsonObject:
         started = time.perf_counter()
         status: CallStatus = "error"
@@ -115,7 +115,7 @@ class PortalInvoker:
         try:
             if self._needs_word(entry, in_program=in_program):
                 await approve(entry, arguments, conversation, portal_id=self._portal.id, in_program=in_program)
-            result = _result_of(await self._send(entry, arguments, conversation, carried, meta or {}), entry)
+            result = _result_of(await self._send(entry, arguments, conversation, carried, extra or {}), entry)
             status = _status_of(result)
         except UpstreamFailure as failure:
             code = failure.code
@@ -185,11 +185,10 @@ class PortalInvoker:
         arguments: Mapping[str, JsonValue],
         conversation: Conversation,
         carried: JsonObject | None,
-        meta: JsonObject,
+        extra: JsonObject,
     ) -> JsonObject:
         if entry.server_id == OWN_SERVER_ID:
             return self._own_tools.call(entry.name, arguments, self._caller)
-        extra: JsonObject = {"_meta": meta} if meta else {}
 
         async def send(carried: JsonObject) -> JsonObject:
             # Asked for with each round: a session that nobody uses while a person thinks may be closed.

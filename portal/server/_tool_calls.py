@@ -17,6 +17,7 @@ from portal.server._passing import forwarded_meta
 from portal.server._program import ProgramConversation
 from portal.server._questions import pages_of
 from portal.server._resources import with_listed_uris
+from portal.server._sealed_state import ROUND_PARAMS
 from portal.server._tool_results import error_result
 from portal.wire import INTERNAL_ERROR, INVALID_PARAMS, RpcError
 
@@ -41,6 +42,8 @@ CONTEXT_TOOLS: Final = {
     Mode.QUERY: frozenset({"query", "execute"}),
 }
 """The tools of each mode that the engine answers."""
+_OWN_PARAMS: Final = ROUND_PARAMS | {"name", "arguments", "task"}
+"""Params of a call that do not go on as they are. Who declares no tasks ignores ``task`` (MCP 2025-11-25, tasks)."""
 
 
 class ToolCalls:
@@ -152,13 +155,17 @@ class ToolCalls:
         entry = tool.entry
         program = ProgramConversation(request.conversation)
         invoker = self.invoker(request.caller, listing, program, shows_pages=request.is_modern)
-        meta = forwarded_meta(request.meta)
+        is_allowed = tool.permission(in_program=False) == "allow"
+        # Who is asked for permission sees the arguments alone.
+        extra: JsonObject = {key: value for key, value in params.items() if is_allowed and key not in _OWN_PARAMS}
+        if meta := forwarded_meta(request.meta):
+            extra["_meta"] = meta
 
         async def send(conversation: Conversation, carried: JsonObject | None) -> JsonObject:
-            return await invoker.call(entry, arguments, conversation=conversation, carried=carried, meta=meta)
+            return await invoker.call(entry, arguments, conversation=conversation, carried=carried, extra=extra)
 
         passes = entry.server_id == OWN_SERVER_ID or (
-            self._fleet.listing(entry.server_id).is_modern is True and tool.permission(in_program=False) == "allow"
+            self._fleet.listing(entry.server_id).is_modern is True and is_allowed
         )
         try:
             result = await self._rounds.serve(

@@ -206,3 +206,28 @@ async def test_structured_content_that_is_a_text_already_is_not_said_twice(clien
         answer = (await raw.post(said(line=line))).json()
 
     assert answer["result"] == {"content": [{"type": "text", "text": "one"}]}
+
+
+async def test_params_of_a_call_that_nobody_here_knows_go_on(client: OpenClient) -> None:
+    """But not ``task``: who declares no tasks ignores it (MCP 2025-11-25, tasks, Capability Negotiation)."""
+    body = said(n=1)
+    body["params"] |= {"later": {"x": 1}, "task": {"ttl": 1}, "requestState": "s"}
+    async with client() as raw:
+        up = heard((await raw.post(body)).json())
+
+    assert up["later"] == {"x": 1}
+    assert {"task", "requestState"}.isdisjoint(up)
+
+
+async def test_no_param_goes_on_that_the_user_was_not_asked_about(client: OpenClient) -> None:
+    body = said(n=1)
+    body["params"]["later"] = {"x": 1}
+    async with client(ASKS, tools=Rules(ask=("say",))) as raw, raw.stream("POST", body) as response:
+        found = events(response)
+        with anyio.fail_after(PATIENCE_S):
+            question = await next_message(found)
+            await raw.post({"jsonrpc": "2.0", "id": question["id"], "result": {"action": "accept", "content": {}}})
+            up = heard(await next_message(found))
+
+    assert up["arguments"] == {"n": 1}
+    assert "later" not in up
