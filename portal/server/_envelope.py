@@ -52,7 +52,11 @@ def tool_result(result: JsonObject, request: ClientRequest) -> JsonObject:
     kept = {key: value for key, value in result.items() if key != "structuredContent"}
     content = result.get("content")
     if structured is not None and isinstance(content, list) and not any(map(_is_text, content)):
-        kept["content"] = [*content, {"type": "text", "text": encode(structured).decode()}]
+        try:
+            text = encode(structured).decode()
+        except ValueError:  # nested too deep
+            return kept
+        kept["content"] = [*content, {"type": "text", "text": text}]
     return kept
 
 

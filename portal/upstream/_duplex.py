@@ -85,7 +85,7 @@ class DuplexChannel:
             return False
         if found.is_answer:
             self.refuse(failure, found.request_id)
-        else:
+        elif self._inbound.takes_requests:
             message = "The request cannot be read: it is not JSON, or nested too deep"
             self._inbound.refuse(found.request_id, RpcError(INVALID_REQUEST, message))
         return True

@@ -200,6 +200,13 @@ async def test_structured_content_that_an_older_client_does_not_know_becomes_tex
     assert (modern["content"], modern["structuredContent"]) == ([], value)
 
 
+async def test_structured_content_that_cannot_be_written_is_left_out_for_an_older_client(client: OpenClient) -> None:
+    async with client() as raw:
+        answer = (await raw.post(said(line=RESULT % f"[{nested(1_000)}]"))).json()
+
+    assert answer["result"] == {"content": []}
+
+
 async def test_structured_content_that_is_a_text_already_is_not_said_twice(client: OpenClient) -> None:
     line = '{"jsonrpc":"2.0","id":ID,"result":{"content":[{"type":"text","text":"one"}],"structuredContent":[1]}}'
     async with client() as raw:
