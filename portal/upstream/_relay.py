@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
@@ -21,25 +23,33 @@ PROGRESS_S: Final = 0.1
 """The least time between two reports of progress; of those between them the last one counts."""
 FREE_REPORTS: Final = 20
 """The first reports of a request go out one by one, at any pace: few requests have more."""
-MAX_PENDING: Final = 256
-"""Notifications that a client has not taken yet; more are dropped, so that neither side's pace is the other's."""
+MAX_PENDING: Final = 4_096
+"""Notifications that a client has not taken yet, more than come at once to one that reads; of more the oldest are
+dropped, so that neither side's pace is the other's."""
 FINISH_S: Final = 1.0
-"""How long the end of a request waits for a client to take what was said before it."""
+"""How long the end of a request waits for a client to take the next thing that was said before it."""
+FINISH_ALL_S: Final = 10.0
+"""The same of all that was said."""
 
 
 class Relay:
     """Carries progress and notifications to a conversation, in a task of its own that runs while there are any."""
 
-    __slots__ = ("_conversation", "_free", "_is_running", "_messages", "_progress", "_sending", "_tasks")
+    __slots__ = (
+        *("_conversation", "_free", "_is_running", "_messages", "_progress", "_progress_at", "_sending", "_tasks"),
+        "_woken",
+    )
 
     def __init__(self, conversation: Conversation, tasks: Background) -> None:
         self._conversation = conversation
         self._tasks = tasks
-        self._messages: deque[tuple[str, JsonObject]] = deque()
+        self._messages: deque[tuple[str, JsonObject]] = deque(maxlen=MAX_PENDING)
         self._progress: JsonObject | None = None
+        self._progress_at = -math.inf  # when the next report may go out
         self._free = FREE_REPORTS
         self._is_running = False
-        self._sending = anyio.Lock()
+        self._sending = anyio.Lock()  # which lets others run between two messages of a burst
+        self._woken = anyio.Event()
 
     def progress(self, params: JsonObject) -> None:
         """Report progress, soon; a newer report takes the place of one that has not gone out."""
@@ -52,15 +62,15 @@ class Relay:
 
     def notify(self, method: str, params: JsonObject) -> None:
         """Send a notification, soon."""
-        if len(self._messages) < MAX_PENDING:
-            self._messages.append((method, params))
-            self._run()
+        self._messages.append((method, params))
+        self._woken.set()
+        self._run()
 
     async def finish(self) -> None:
         """Send what is pending: it must not come after the request's answer."""
         if self._messages or self._progress is not None or self._sending.locked():
-            with anyio.move_on_after(FINISH_S):
-                await self._send_pending()
+            with anyio.move_on_after(FINISH_S) as patience:
+                await self._finish(patience)
             self._messages.clear()
             self._progress = None
 
@@ -72,31 +82,41 @@ class Relay:
     async def _drain(self) -> None:
         try:
             while self._messages or self._progress is not None:
-                await self._send_pending()
-                await anyio.sleep(PROGRESS_S)
+                wait_s = self._progress_at - time.monotonic()
+                if self._messages or wait_s <= 0:
+                    await self._send_next()
+                else:
+                    self._woken = anyio.Event()
+                    with anyio.move_on_after(wait_s):
+                        await self._woken.wait()
         finally:
             self._is_running = False
 
-    async def _send_pending(self) -> None:
-        try:
-            await self._send_in_turn()
-        except ValueError as error:
-            logger.warning("a notification cannot be passed on: %s", error)
-        except Exception:
-            # What a client does not take must not end the session that other clients share.
-            logger.exception("a notification could not be handed to its client")
+    async def _finish(self, patience: anyio.CancelScope) -> None:
+        last = time.monotonic() + FINISH_ALL_S
+        while self._messages or self._progress is not None or self._sending.locked():
+            await self._send_next()
+            patience.deadline = min(last, time.monotonic() + FINISH_S)
 
-    async def _send_in_turn(self) -> None:
+    async def _send_next(self) -> None:
+        """Send the message that has waited longest; when there is none, the progress."""
         async with self._sending:
-            while self._messages:
-                method, params = self._messages.popleft()
-                if method == PROGRESS:
-                    await self._report(params)
-                else:
-                    await self._conversation.notify(method, params)
-            progress, self._progress = self._progress, None
-            if progress is not None:
-                await self._report(progress)
+            try:
+                if self._messages:
+                    method, params = self._messages.popleft()
+                    if method == PROGRESS:
+                        await self._report(params)
+                    else:
+                        await self._conversation.notify(method, params)
+                elif self._progress is not None:
+                    progress, self._progress = self._progress, None
+                    self._progress_at = time.monotonic() + PROGRESS_S
+                    await self._report(progress)
+            except ValueError as error:
+                logger.warning("a notification cannot be passed on: %s", error)
+            except Exception:
+                # What a client does not take must not end the session that other clients share.
+                logger.exception("a notification could not be handed to its client")
 
     async def _report(self, params: JsonObject) -> None:
         progress, total, message = params.get("progress"), params.get("total"), params.get("message")

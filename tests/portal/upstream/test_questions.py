@@ -343,3 +343,47 @@ async def test_a_process_asks_through_the_call_that_it_works_on() -> None:
     assert client.progress == [(1, 2, "asked")]
     assert "error" in refused
     assert heard[0] == ("notifications/tools/list_changed", {})
+
+
+async def test_a_burst_on_the_stream_of_a_call_reaches_a_client_that_reads_whole(opened: Opened) -> None:
+    async def tell(asked: Asked) -> None:
+        await asked.stream()
+        for number in range(1_000):
+            await asked.event({"method": "notifications/message", "params": {"level": "info", "data": number}})
+        await asked.event({"id": asked.id, "result": HELLO})
+
+    client = Client(log_level="debug")
+    async with opened(Scripted({"tools/call": tell})) as session:
+        await calling(session, conversation=client)
+
+    assert [params["data"] for _, params in client.told] == list(range(1_000))
+
+
+async def test_of_messages_that_a_client_does_not_take_the_oldest_are_dropped(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portal.upstream._relay.MAX_PENDING", 3)
+    is_taken, may_read = anyio.Event(), anyio.Event()
+
+    async def tell(asked: Asked) -> None:
+        await asked.stream()
+        for number in range(10):
+            await asked.event({"method": "notifications/message", "params": {"level": "info", "data": number}})
+            await is_taken.wait()
+        await asked.event({"method": "notifications/resources/updated", "params": {"uri": "a:b"}})
+        await asked.event({"id": asked.id, "result": HELLO})
+
+    class Late(Client):
+        async def notify(self, method: str, params: JSON) -> None:
+            is_taken.set()
+            await may_read.wait()
+            await super().notify(method, params)
+
+    heard: list[tuple[str, JSON]] = []
+    client = Late(log_level="debug")
+    async with opened(Scripted({"tools/call": tell}), heard=heard) as session, anyio.create_task_group() as tasks:
+        tasks.start_soon(calling, session, "echo", client)
+        await until(lambda: bool(heard))  # what came before it has come too
+        may_read.set()
+
+    assert [params["data"] for _, params in client.told] == [0, 7, 8, 9]
