@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import anyio
+import anyio.lowlevel
 
 from portal.server._modes import Mode
+from portal.upstream import Users
 from portal.wire import (
     LOG_LEVELS,
     LOG_MESSAGE,
@@ -48,8 +50,8 @@ TELL_S: Final = 5.0
 MAX_WAITING: Final = 10_000
 """Updates and log messages that wait to be told; a flood of them costs the oldest."""
 
-MAX_QUEUED: Final = 256
-"""The same for one client that does not read as fast as it is told."""
+MAX_QUEUED: Final = 4_096
+"""The same for one client: more than comes at once to one that reads, of which it takes a burst a moment later."""
 
 MAX_EXPECTED: Final = 1_000
 """Pages that users were sent to and have not come back from."""
@@ -104,14 +106,20 @@ def _nothing(_: Listener) -> None:
 class Announcements:
     """Who is to be told what, for one portal. ``run`` is the task that tells.
 
-    ``on_add`` gets a listener that watches resources, ``on_remove`` one that has watched some.
+    ``on_add`` gets a listener that watches resources, ``on_remove`` one that has watched some. ``users`` are all whom
+    the process has served.
     """
 
     def __init__(
-        self, *, on_add: Callable[[Listener], None] = _nothing, on_remove: Callable[[Listener], None] = _nothing
+        self,
+        *,
+        on_add: Callable[[Listener], None] = _nothing,
+        on_remove: Callable[[Listener], None] = _nothing,
+        users: Users | None = None,
     ) -> None:
         self._on_add = on_add
         self._on_remove = on_remove
+        self._users = users if users is not None else Users()
         self._listeners: dict[Listener, None] = {}
         self._due: dict[tuple[str, str], float] = {}  # when a change of a server (or a user) and kind is told
         self._told: dict[tuple[str, str], float] = {}
@@ -126,6 +134,7 @@ class Announcements:
 
     def add(self, listener: Listener) -> None:
         """Tell one more."""
+        self._users.meet(listener.caller.user)
         self._listeners[listener] = None
         if listener.uris:
             self._on_add(listener)
@@ -204,6 +213,7 @@ class Announcements:
         try:
             while queue and not listener.is_removed:
                 await _tell(listener, *queue.popleft())
+                await anyio.lowlevel.checkpoint()  # a burst for one client keeps no other waiting
         finally:
             del self._queues[listener]
 
@@ -232,9 +242,8 @@ class Announcements:
         ]
         return lists + single
 
-    @staticmethod
     def _for(
-        listener: Listener, server_id: str, owner: str | None, method: str, params: JsonObject
+        self, listener: Listener, server_id: str, owner: str | None, method: str, params: JsonObject
     ) -> JsonObject | None:
         """Return what this client is to be told; None for nothing."""
         is_own = listener.caller.owns(owner)
@@ -245,7 +254,9 @@ class Announcements:
             listed = [uri for uri, known in listener.watched.items() if known == place]
             return {**params, "uri": listed[0]} if listed and (is_own or owner is None) else None
         if method == LOG_MESSAGE:
-            return params if is_own and listener.hears(params.get("level")) else None
+            # On a shared session nothing tells whose call it is about: nobody's else's only where nobody else is.
+            is_mine = is_own or (owner is None and self._users.are_only(listener.caller.user))
+            return params if is_mine and listener.hears(params.get("level")) else None
         return params if method == ELICITATION_COMPLETE and is_own else None
 
 

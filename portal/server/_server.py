@@ -64,7 +64,9 @@ class ServedPortal:
         switches = Switches(on_change=self._switched)
         self._lists = Lists(config=config, fleet=fleet, switches=switches)
         self._subscriptions = Subscriptions(fleet=fleet, lists=self._lists)
-        self.announcements = Announcements(on_add=self._subscriptions.added, on_remove=self._subscriptions.removed)
+        self.announcements = Announcements(
+            on_add=self._subscriptions.added, on_remove=self._subscriptions.removed, users=fleet.users
+        )
         self._rounds = Rounds(portal_id=config.id)
         self._tool_calls = ToolCalls(
             config=config,

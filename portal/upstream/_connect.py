@@ -52,6 +52,7 @@ async def open_session(
     capabilities: Mapping[str, JsonValue],
     on_notification: Callable[[str, JsonObject], None],
     on_gap: Callable[[], None] = lambda: None,
+    is_one_users: Callable[[], bool] = lambda: False,
     is_handshake_first: bool = False,
 ) -> AsyncIterator[UpstreamSession]:
     """Open a session, in whichever protocol version the upstream speaks, and close it on leaving.
@@ -59,12 +60,17 @@ async def open_session(
     Enter and leave in one task. ``capabilities`` are declared at a handshake: those of the one client that a session
     is for, none for a session that is shared; ``is_handshake_first`` where that client has a session itself, so that
     the server can ask it in the midst of a request. ``on_notification`` gets what belongs to no request, and
-    ``on_gap`` is called when some of that may have been missed, over a session of the handshake versions. Raises
-    ``UpstreamFailure`` when no session comes about within ``connect_timeout_s``, or when the one that did breaks; its
-    message is for the operator.
+    ``on_gap`` is called when some of that may have been missed, over a session of the handshake versions.
+    ``is_one_users`` says whether every request on the session is the same user's. Raises ``UpstreamFailure`` when no
+    session comes about within ``connect_timeout_s``, or when the one that did breaks; its message is for the operator.
     """
     connection = _Connection(
-        config, capabilities, on_notification, on_gap=on_gap, is_handshake_first=is_handshake_first
+        config,
+        capabilities,
+        on_notification,
+        on_gap=on_gap,
+        is_one_users=is_one_users,
+        is_handshake_first=is_handshake_first,
     )
     with anyio.CancelScope(deadline=time.monotonic() + config.connect_timeout_s) as connecting:
         try:
@@ -89,9 +95,11 @@ class _Connection:
         on_notification: Callable[[str, JsonObject], None],
         *,
         on_gap: Callable[[], None],
+        is_one_users: Callable[[], bool],
         is_handshake_first: bool,
     ) -> None:
         self._on_gap = on_gap
+        self._is_one_users = is_one_users
         self._is_handshake_first = is_handshake_first
         self._config = config
         self._capabilities = capabilities
@@ -111,6 +119,7 @@ class _Connection:
                 on_notification=self._on_notification,
                 on_gap=self._on_gap,
                 is_exclusive=bool(self._capabilities),
+                is_one_users=self._is_one_users,
             )
             channel, agreed = await self._connect(stack, inbound, tasks)
             session = UpstreamSession(

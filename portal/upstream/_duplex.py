@@ -35,6 +35,7 @@ class DuplexChannel:
         self._outgoing = Outgoing()
         self._ended: str | None = None
         inbound.send = send
+        inbound.has_one_stream = True
 
     def settle(self, version: str, *, is_modern: bool) -> None:
         """Nothing on this transport says the version."""

@@ -11,7 +11,7 @@ import anyio
 
 from portal._errors import UpstreamBusy, UpstreamFailure, UpstreamUnavailable
 from portal.upstream._lane import Lane
-from portal.upstream._own_sessions import Caller, OwnKey, interactive, own_key, session_rule
+from portal.upstream._own_sessions import Caller, OwnKey, Users, interactive, own_key, session_rule
 from portal.upstream._status import Synced
 from portal.upstream._upstream import Upstream
 
@@ -49,7 +49,7 @@ class Fleet:
     ``on_change`` is called with the id of a server and what became different of it; ``generation`` counts those times.
     ``on_notification`` is called with a server's id, the owner of the session it spoke on (see ``Caller.owns``; None
     for the shared one), and what it said beside changed lists. ``keep`` gets what a server listed, for ``restore`` at
-    the next start.
+    the next start. ``users`` are all whom it has served.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Fleet:
         keep: Callable[[ServerConfig, JsonObject], Awaitable[None]] | None = None,
     ) -> None:
         self.generation = 0
+        self.users = Users()
         self._on_change = on_change
         self._on_notification = on_notification
         self._configs = {config.id: config for config in servers if config.enabled}
@@ -69,6 +70,7 @@ class Fleet:
                 config,
                 on_change=partial(self._changed, server_id),
                 on_notification=partial(on_notification, server_id, None),
+                is_one_users=lambda: not self.users.are_several,
                 keep=partial(keep, config) if keep is not None else None,
             )
             for server_id, config in self._configs.items()
@@ -162,6 +164,7 @@ class Fleet:
         config = self._configs.get(server_id)
         if config is None or self._tasks is None:
             raise UpstreamUnavailable(f"there is no server {server_id}", upstream=server_id, retryable=False)
+        self.users.meet(caller.user)
         primary = self._primary[server_id]
         key = own_key(config, caller, is_modern=primary.is_modern)
         if key is None:
@@ -204,6 +207,7 @@ class Fleet:
             capabilities=interactive(caller),
             is_handshake_first=caller.client is not None or primary.is_handshake_first,
             on_notification=partial(self._on_notification, key.server_id, key.owner),
+            is_one_users=lambda: True,
         )
         level = self._log_levels.pop(key, None)
         if level is not None:

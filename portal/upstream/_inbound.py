@@ -13,6 +13,7 @@ from portal.wire import (
     CANCELLATION,
     INTERNAL_ERROR,
     LISTEN,
+    LOG_MESSAGE,
     METHOD_NOT_FOUND,
     PROGRESS,
     SUBSCRIPTION_KEY,
@@ -43,8 +44,9 @@ class Inbound:
     """Serves what comes unasked on one session. ``send`` takes the answers; requests under way are in ``exchanges``.
 
     ``on_gap`` is to be called when what the upstream said of itself may have been missed.
-    ``is_exclusive`` says that the session is one user's or client's. ``takes_requests`` is off for MCP 2026-07-28,
-    where servers send none and could not be answered.
+    ``is_exclusive`` says that the session is one user's or client's, ``is_one_users`` whether all that went over it so
+    far was. ``has_one_stream`` is for transports on which what belongs to a request comes on no stream of its own.
+    ``takes_requests`` is off for MCP 2026-07-28, where servers send none and could not be answered.
     """
 
     def __init__(
@@ -55,16 +57,19 @@ class Inbound:
         on_notification: Callable[[str, JsonObject], None],
         on_gap: Callable[[], None],
         is_exclusive: bool,
+        is_one_users: Callable[[], bool],
     ) -> None:
         self.on_gap = on_gap
         self.exchanges: dict[RequestId, Exchange] = {}
         self.takes_requests = True
+        self.has_one_stream = False
         self._all_done = anyio.Event()
         self.send: Callable[[Message], Awaitable[None]] | None = None
         self._tasks = tasks
         self._server_id = server_id
         self._on_notification = on_notification
         self._is_exclusive = is_exclusive
+        self._is_one_users = is_one_users
         self._questions: dict[RequestId, anyio.CancelScope] = {}
         self._answers = 0
 
@@ -116,6 +121,8 @@ class Inbound:
         self._answer_soon(error_message(request_id, error))
 
     def _exchange_of(self, method: str, params: JsonObject) -> Exchange | None:
+        if method == LOG_MESSAGE:
+            return self._logging()
         key = params.get("progressToken")
         if method != PROGRESS:
             meta = params.get("_meta")
@@ -141,6 +148,14 @@ class Inbound:
             self.refuse(request_id, RpcError(INTERNAL_ERROR, "too many questions are open"))
         else:
             self._tasks.start_soon(self._ask, request_id, method, params, asker)
+
+    def _logging(self) -> Exchange | None:
+        # A log message names no request. Where it comes on the stream of all of them, it is taken for that of the only
+        # one; but of several users' it may as well be about one that was given up, and nobody else's to read.
+        if not self.has_one_stream or not self._is_one_users():
+            return None
+        with_client = [one for one in self.exchanges.values() if one.conversation is not None]
+        return with_client[0] if len(with_client) == 1 else None
 
     def _asker(self) -> Exchange | None:
         # What comes on a stream of the whole session does not say which request made the upstream ask; where clients

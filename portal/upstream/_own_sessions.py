@@ -43,6 +43,24 @@ class Caller:
         return owner in {self.owner, self.user_owner}
 
 
+class Users:
+    """Whom a process has served since it started, as far as it matters: nobody, one user alone, or several."""
+
+    def __init__(self) -> None:
+        self._first: str | None = None
+        self.are_several = False
+
+    def meet(self, user: str) -> None:
+        """Take note of a user."""
+        if self._first is None:
+            self._first = user
+        self.are_several = self.are_several or user != self._first
+
+    def are_only(self, user: str) -> bool:
+        """Whether ``user`` has been met, and nobody else."""
+        return self._first == user and not self.are_several
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnKey:
     """What tells one session with a server from another: whose it is, and what was declared when it was opened."""

@@ -65,6 +65,7 @@ class Owner:
         is_handshake_first: bool,
         timeouts: Timeouts,
         on_notification: Callable[[str, JsonObject], None],
+        is_one_users: Callable[[], bool],
         on_change: Callable[[], None],
     ) -> None:
         self.session: UpstreamSession | None = None
@@ -80,6 +81,7 @@ class Owner:
         self._capabilities = capabilities
         self._timeouts = timeouts
         self._on_notification = on_notification
+        self._is_one_users = is_one_users
         self._redactor = Redactor(secret for secret in config.secrets() if len(secret) >= MIN_REDACTED_CHARS)
         self._stop = anyio.Event()
         self._retry_now = anyio.Event()
@@ -203,6 +205,7 @@ class Owner:
                     capabilities=self._capabilities,
                     on_notification=self._on_notification,
                     on_gap=self._missed,
+                    is_one_users=self._is_one_users,
                     is_handshake_first=self.is_handshake_first,
                 ) as session:
                     self.is_handshake_first = self.is_handshake_first or session.ends_when_probed

@@ -42,7 +42,8 @@ class Upstream:
     """A connection to one upstream. ``run`` is its owner: the session lives and dies in the task that awaits it.
 
     ``on_change`` is called, whoever found out, with what became different of status and offers; ``on_notification``
-    with what the server says beside changed lists. ``keep`` gets what was listed, for ``restore`` at the next start.
+    with what the server says beside changed lists. ``is_one_users`` says whether all requests are one user's.
+    ``keep`` gets what was listed, for ``restore`` at the next start.
 
     An own session of a user or client has the server's shared one as its ``source``: it lists nothing itself. A session
     that is exclusive declares the ``capabilities`` of its client upstream; with ``is_handshake_first`` it meets a
@@ -59,6 +60,7 @@ class Upstream:
         is_handshake_first: bool = False,
         on_change: Callable[[frozenset[Change]], None] = lambda _: None,
         on_notification: Callable[[str, JsonObject], None] = lambda _, __: None,
+        is_one_users: Callable[[], bool] = lambda: False,
         keep: Keep | None = None,
     ) -> None:
         self.config = config
@@ -80,6 +82,7 @@ class Upstream:
             is_handshake_first=is_handshake_first,
             timeouts=self._timeouts,
             on_notification=self._take_notification,
+            is_one_users=is_one_users,
             on_change=lambda: on_change(frozenset({"status"})),
         )
 

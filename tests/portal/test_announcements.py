@@ -267,3 +267,38 @@ async def test_a_client_that_does_not_read_holds_up_nobody_else(announcements: A
     announcements.changed("up", frozenset({"tools"}))
     with anyio.fail_after(20):
         await until(lambda: bool(told.messages))
+
+
+async def test_a_log_message_on_a_shared_session_is_told_to_the_only_user_there_is_and_to_nobody_beside_another(
+    announcements: Announcements,
+) -> None:
+    mine, also_mine, other = Told(), Told(), Told(user="bob")
+    for told in (mine, also_mine, other):
+        told.listener.log_level = "debug"
+    for told in (mine, also_mine):
+        announcements.add(told.listener)
+
+    announcements.pass_on("up", None, "notifications/message", {"level": "info", "data": "alone"})
+    announcements.add(other.listener)
+    announcements.pass_on("up", None, "notifications/message", {"level": "info", "data": "together"})
+    announcements.remove(other.listener)
+    announcements.pass_on("up", None, "notifications/message", {"level": "info", "data": "of one who was here"})
+    announcements.pass_on("up", "user:ada", "notifications/message", {"level": "info", "data": "mine"})
+    with anyio.fail_after(20):
+        await until(lambda: len(mine.messages) == len(also_mine.messages) == 2)
+
+    assert [params["data"] for _, params in mine.messages] == ["alone", "mine"]
+    assert other.messages == []
+
+
+async def test_a_burst_reaches_a_client_that_reads_whole(announcements: Announcements) -> None:
+    told = Told()
+    told.listener.log_level = "debug"
+    announcements.add(told.listener)
+
+    for number in range(1_000):
+        announcements.pass_on("up", "user:ada", "notifications/message", {"level": "info", "data": number})
+    with anyio.fail_after(20):
+        await until(lambda: bool(told.messages) and told.messages[-1][1]["data"] == 999)
+
+    assert len(told.messages) == 1_000
