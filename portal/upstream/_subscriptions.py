@@ -13,6 +13,7 @@ import anyio
 from portal._errors import UpstreamFailure
 from portal.upstream._breaker import jittered
 from portal.upstream._channel import SessionLost
+from portal.wire import SUBSCRIPTION_KEY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -199,8 +200,18 @@ class _Stream:
     def take(self, method: str, params: JsonObject) -> None:
         self.has_begun = True
         if method != ACKNOWLEDGED:
-            self._on_notification(method, params)
+            self._on_notification(method, _without_id(params))
         elif self.opened.is_set():  # not the first time: what was announced in between is lost
             self._on_gap()
         else:
             self.opened.set()
+
+
+def _without_id(params: JsonObject) -> JsonObject:
+    """Return what is told without the subscription's id, which is of this exchange alone."""
+    meta = params.get("_meta")
+    if not isinstance(meta, dict) or SUBSCRIPTION_KEY not in meta:
+        return params
+    rest = {key: value for key, value in meta.items() if key != SUBSCRIPTION_KEY}
+    told = {key: value for key, value in params.items() if key != "_meta"}
+    return {**told, "_meta": rest} if rest else told
