@@ -46,8 +46,11 @@ class Conversation(Protocol):
         """
         ...
 
-    async def report_progress(self, progress: float, total: float | None, message: str | None) -> None:
-        """Tell the client how far the request is, if it asked for that; a client that is gone is no error."""
+    async def report_progress(self, report: JsonObject) -> None:
+        """Tell the client how far the request is, if it asked for that; a client that is gone is no error.
+
+        ``report`` are the params of ``notifications/progress`` but for the token: ``progress``, and what else there is.
+        """
 
     async def notify(self, method: str, params: JsonObject) -> None:
         """Send the client a notification that belongs to this request, such as ``notifications/message``."""
@@ -64,7 +67,7 @@ class NoConversation:
         """Refuse."""
         raise ClientCannot(f"there is nobody to answer {method}")
 
-    async def report_progress(self, progress: float, total: float | None, message: str | None) -> None:
+    async def report_progress(self, report: JsonObject) -> None:
         """Tell nobody."""
 
     async def notify(self, method: str, params: JsonObject) -> None:

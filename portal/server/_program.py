@@ -52,7 +52,7 @@ class ProgramConversation:
         if self.is_over or now - self._told_at < TELL_S or not self.client.wants_progress:
             return
         self._told_at = now
-        await self.client.report_progress(round(now - self._began_at, 3), None, message)
+        await self.client.report_progress({"progress": round(now - self._began_at, 3), "message": message})
 
 
 class CallConversation:
@@ -87,9 +87,12 @@ class CallConversation:
         with self._clock.paused():
             return await self._program.client.ask(method, params)
 
-    async def report_progress(self, progress: float, total: float | None, message: str | None) -> None:
+    async def report_progress(self, report: JsonObject) -> None:
         """Tell the program's client how far this call is."""
-        share = f"{progress:g} of {total:g}" if total is not None else f"{progress:g}"
+        progress, total, message = report.get("progress"), report.get("total"), report.get("message")
+        share = f"{progress:g}" if isinstance(progress, int | float) else "0"
+        if isinstance(total, int | float):
+            share += f" of {total:g}"
         await self._program.tell(f"{self._label}: {share}" + (f", {message}" if message else ""))
 
     async def notify(self, method: str, params: JsonObject) -> None:

@@ -142,10 +142,10 @@ class Suspended:
             self._open.pop(key, None)
         return question.answer or {}
 
-    async def report_progress(self, progress: float, total: float | None, message: str | None) -> None:
+    async def report_progress(self, report: JsonObject) -> None:
         """Tell the client, if it listens at the moment."""
         if self._client is not None:
-            await self._client.report_progress(progress, total, message)
+            await self._client.report_progress(report)
 
     async def notify(self, method: str, params: JsonObject) -> None:
         """Tell the client likewise."""

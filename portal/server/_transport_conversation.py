@@ -57,16 +57,10 @@ class TransportConversation:
         except ValueError as unwritable:
             raise RpcError(INVALID_REQUEST, f"the client cannot be asked this: {unwritable}") from None
 
-    async def report_progress(self, progress: float, total: float | None, message: str | None) -> None:
+    async def report_progress(self, report: JsonObject) -> None:
         """Tell the client how far the request is, if it asked for that."""
-        if self._progress_token is None:
-            return
-        params: JsonObject = {"progressToken": self._progress_token, "progress": progress}
-        if total is not None:
-            params["total"] = total
-        if message is not None:
-            params["message"] = message
-        await self.notify(PROGRESS, params)
+        if self._progress_token is not None:
+            await self.notify(PROGRESS, {**report, "progressToken": self._progress_token})
 
     async def notify(self, method: str, params: JsonObject) -> None:
         """Send the client a notification that belongs to this request."""

@@ -113,6 +113,9 @@ class Inbound:
             self._take_cancellation(given)
         else:
             of = exchange or self._exchange_of(method, given)
+            if method == PROGRESS and exchange is not None and self._exchange_of(method, given) is not exchange:
+                exchange.heard()  # a sign of life, but of the progress of something else
+                return
             if of is None or not of.take_notification(method, given):
                 self._on_notification(method, given)
 

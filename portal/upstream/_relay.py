@@ -31,6 +31,8 @@ FINISH_S: Final = 1.0
 FINISH_ALL_S: Final = 10.0
 """The same of all that was said."""
 
+_KINDS: Final[dict[str, type | tuple[type, ...]]] = {"total": (int, float), "message": str, "_meta": dict}
+
 
 class Relay:
     """Carries progress and notifications to a conversation, in a task of its own that runs while there are any."""
@@ -119,9 +121,11 @@ class Relay:
                 logger.exception("a notification could not be handed to its client")
 
     async def _report(self, params: JsonObject) -> None:
-        progress, total, message = params.get("progress"), params.get("total"), params.get("message")
-        await self._conversation.report_progress(
-            progress if isinstance(progress, int | float) else 0.0,
-            total if isinstance(total, int | float) else None,
-            message if isinstance(message, str) else None,
-        )
+        # The token is ours; a client has its own. What is no report at all would break a client that reads it strictly.
+        report = {key: value for key, value in params.items() if key != "progressToken"}
+        if not isinstance(report.get("progress"), int | float):
+            report["progress"] = 0.0
+        for key, kind in _KINDS.items():
+            if key in report and not isinstance(report[key], kind):
+                del report[key]
+        await self._conversation.report_progress(report)

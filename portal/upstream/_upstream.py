@@ -315,8 +315,8 @@ class _OffLane:
         with self._lane.stepped_out():
             return await self._inner.ask(method, params)
 
-    async def report_progress(self, progress: float, total: float | None, message: str | None) -> None:
-        await self._inner.report_progress(progress, total, message)
+    async def report_progress(self, report: JsonObject) -> None:
+        await self._inner.report_progress(report)
 
     async def notify(self, method: str, params: JsonObject) -> None:
         await self._inner.notify(method, params)

@@ -55,8 +55,8 @@ class Client:
     async def ask(self, method: str, params: Any) -> Any:  # noqa: ANN401, ARG002 -- a Conversation
         raise ClientCannot("no requests from servers")
 
-    async def report_progress(self, progress: float, total: float | None, message: str | None) -> None:
-        self.told.append((progress, total, message))
+    async def report_progress(self, report: Any) -> None:  # noqa: ANN401 -- a Conversation
+        self.told.append(report)
 
     async def notify(self, method: str, params: Any) -> None:  # noqa: ANN401 -- a Conversation
         self.told.append((method, params))

@@ -210,7 +210,7 @@ class Client:
     wants_progress: bool = False
     answers: Callable[[str, JSON], Awaitable[JSON]] | None = None
     asked: list[tuple[str, JSON]] = field(default_factory=list)
-    progress: list[tuple[float, float | None, str | None]] = field(default_factory=list)
+    progress: list[JSON] = field(default_factory=list)
     told: list[tuple[str, JSON]] = field(default_factory=list)
 
     async def ask(self, method: str, params: JSON) -> JSON:
@@ -219,8 +219,8 @@ class Client:
             raise ClientCannot(f"the client cannot {method}")
         return await self.answers(method, params)
 
-    async def report_progress(self, progress: float, total: float | None, message: str | None) -> None:
-        self.progress.append((progress, total, message))
+    async def report_progress(self, report: JSON) -> None:
+        self.progress.append(report)
 
     async def notify(self, method: str, params: JSON) -> None:
         self.told.append((method, params))

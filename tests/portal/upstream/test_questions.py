@@ -264,7 +264,7 @@ async def test_a_flood_of_progress_reaches_the_client_as_a_trickle_that_ends_wit
         await calling(session, conversation=client)
     took_s = anyio.current_time() - began
 
-    assert client.progress[-1][:2] == (count, count)
+    assert client.progress[-1] == {"progress": count, "total": count}
     assert len(client.progress) <= FREE_REPORTS + 10 * took_s + 2
 
 
@@ -280,7 +280,25 @@ async def test_progress_is_forwarded_while_the_call_goes_on(opened: Opened) -> N
     async with opened(Scripted({"tools/call": work})) as session:
         await calling(session, conversation=client)
 
-    assert client.progress == [(0.5, None, "half")]
+    assert client.progress == [{"progress": 0.5, "message": "half"}]
+
+
+async def test_progress_goes_out_as_it_came_but_for_its_token_and_that_of_something_else_does_not(
+    opened: Opened,
+) -> None:
+    report = {"progress": 1, "total": 3, "message": "", "_meta": {"example.com/k": "v"}, "newField": [1]}
+
+    async def work(asked: Asked) -> None:
+        await asked.stream()
+        for token in (asked.id, "foreign", asked.id + 1000):
+            await asked.event({"method": "notifications/progress", "params": {"progressToken": token, **report}})
+        await asked.event({"id": asked.id, "result": HELLO})
+
+    client = Client(wants_progress=True)
+    async with opened(Scripted({"tools/call": work})) as session:
+        await calling(session, conversation=client)
+
+    assert client.progress == [report]
 
 
 @pytest.mark.parametrize("version", [None, HANDSHAKE])
@@ -340,7 +358,7 @@ async def test_a_process_asks_through_the_call_that_it_works_on() -> None:
         "action": "accept",
         "content": {"method": "elicitation/create", "message": "Which?"},
     }
-    assert client.progress == [(1, 2, "asked")]
+    assert client.progress == [{"progress": 1, "total": 2, "message": "asked"}]
     assert "error" in refused
     assert heard[0] == ("notifications/tools/list_changed", {})
 

@@ -221,7 +221,7 @@ async def test_a_server_in_this_process_reports_progress(here: tuple[InProcess, 
     result = await calling(here[1], conversation=client)
 
     assert result["content"] == []
-    assert client.progress == [(1, 2, "half")]
+    assert client.progress == [{"progress": 1, "total": 2, "message": "half"}]
 
 
 async def test_a_call_in_this_process_is_cancelled_with_its_caller(here: tuple[InProcess, UpstreamSession]) -> None:
