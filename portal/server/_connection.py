@@ -136,6 +136,8 @@ class Connection:
             scope = self._running.get(request_id)
             if scope is not None:
                 scope.cancel()
+        elif method != CANCELLATION:
+            self._portal.told_by(self._caller, method)
 
     async def _serve(
         self, request_id: RequestId, method: str, params: JsonObject, request: ClientRequest, scope: anyio.CancelScope

@@ -24,7 +24,7 @@ from portal.server._rounds import Rounds
 from portal.server._subscriptions import Subscriptions
 from portal.server._switches import Switches
 from portal.server._tool_calls import ToolCalls
-from portal.wire import METHOD_NOT_FOUND, RpcError
+from portal.wire import METHOD_NOT_FOUND, ROOTS_CHANGED, RpcError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -175,6 +175,14 @@ class ServedPortal:
         """Take what a server said beside its answers, on the session of ``owner``; see ``Fleet``."""
         if any(server.id == server_id for server in self._config.servers):
             self.announcements.pass_on(server_id, owner, method, params)
+
+    def told_by(self, caller: Caller, method: str) -> None:
+        """Take a notification of a client that is about none of its requests."""
+        if method == ROOTS_CHANGED:
+            self._fleet.roots_changed(caller)
+
+    def _listed_uri(self, server_id: str, uri: str) -> str:
+        return self._lists.whole.listed_uri(server_id, uri)
 
     def _switched(self, user: str) -> None:
         self.announcements.switched(user)

@@ -86,7 +86,7 @@ class SessionHttp:
         if session is None:
             raise HttpRefusal(400, "Begin with initialize, and send the Mcp-Session-Id that it returns")
         batch = _batch(message, session) if isinstance(message, list) else [message]
-        requests = [taken for each in batch if (taken := _take(each, session)) is not None]
+        requests = [taken for each in batch if (taken := self._take(each, session)) is not None]
         if requests:
             await self._serve_requests(requests, session, request, view, is_batch=isinstance(message, list))
         else:
@@ -217,6 +217,28 @@ class SessionHttp:
         if was_told:
             await stream.end()
 
+    def _take(self, message: JsonValue, session: Session) -> Message | None:
+        """Take what needs no answer, and return a request. Raises ``HttpRefusal`` for what is no message."""
+        if not isinstance(message, dict):
+            raise HttpRefusal(400, "A message is a JSON object")
+        method = message.get("method")
+        if method is None and ("result" in message or "error" in message):
+            session.asks.settle(message)
+            return None
+        if not isinstance(method, str):
+            raise HttpRefusal(400, "A message has a method, a result or an error")
+        if "id" in message:
+            return message
+        if method == CANCELLATION:
+            params = message.get("params")
+            request_id = params.get("requestId") if isinstance(params, dict) else None
+            scope = session.running.get(request_id) if isinstance(request_id, str | int) else None
+            if scope is not None:
+                scope.cancel()
+        else:
+            self._portal.told_by(session.caller, method)
+        return None
+
     def _session(self, request: HttpRequest, user: str) -> Session:
         """Return the session that a request names. Raises ``HttpRefusal``: 404 tells a client to begin anew."""
         session_id = request.headers.get(SESSION_HEADER)
@@ -277,27 +299,6 @@ class SessionExchange(Exchange):
                 self.cancel()
 
         self._exchanges.start(await_return)
-
-
-def _take(message: JsonValue, session: Session) -> Message | None:
-    """Take what needs no answer, and return a request. Raises ``HttpRefusal`` for what is no message."""
-    if not isinstance(message, dict):
-        raise HttpRefusal(400, "A message is a JSON object")
-    method = message.get("method")
-    if method is None and ("result" in message or "error" in message):
-        session.asks.settle(message)
-        return None
-    if not isinstance(method, str):
-        raise HttpRefusal(400, "A message has a method, a result or an error")
-    if "id" in message:
-        return message
-    if method == CANCELLATION:
-        params = message.get("params")
-        request_id = params.get("requestId") if isinstance(params, dict) else None
-        scope = session.running.get(request_id) if isinstance(request_id, str | int) else None
-        if scope is not None:
-            scope.cancel()
-    return None
 
 
 def _batch(messages: list[JsonValue], session: Session) -> list[JsonValue]:

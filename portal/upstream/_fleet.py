@@ -180,6 +180,12 @@ class Fleet:
         message = f"too many sessions with {server_id} and others are in use: try again in a minute"
         raise UpstreamBusy(message, upstream=server_id, retry_after_s=60.0)
 
+    def roots_changed(self, caller: Caller) -> None:
+        """Have the servers told, on sessions of this caller's own, that a client's roots are others now."""
+        for key, upstream in self._own.items():
+            if caller.owns(key.owner):
+                upstream.roots_changed()
+
     def release_client(self, client: str) -> None:
         """Close the sessions that belong to a client session which has ended."""
         owner = f"client:{client}"

@@ -18,6 +18,7 @@ from portal.upstream._channel import SessionLost
 from portal.upstream._connect import open_session
 from portal.upstream._status import Health
 from portal.upstream._sync import announced
+from portal.wire import ROOTS_CHANGED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -88,6 +89,7 @@ class Owner:
         self._attempt: _Attempt | None = None
         self._last_attempt = 0.0
         self._not_before = 0.0
+        self._roots_changed = anyio.Event()
         self._in_flight: dict[UpstreamSession, int] = {}
         self._drained: dict[UpstreamSession, anyio.Event] = {}
 
@@ -184,6 +186,10 @@ class Owner:
                 self.health.wait()
         session.loss.note("the session was given up")
 
+    def roots_changed(self) -> None:
+        """Have the server told that the roots are others now; a session to come begins with them."""
+        self._roots_changed.set()
+
     def begin(self, session: UpstreamSession) -> None:
         """Note that a request is on its way on ``session``, which then stays open for it when it is given up."""
         self._in_flight[session] = self._in_flight.get(session, 0) + 1
@@ -250,6 +256,7 @@ class Owner:
             tasks.start_soon(self._check, session)
             tasks.start_soon(self._mend, session)
             tasks.start_soon(self._watch, session)
+            tasks.start_soon(self._tell_roots, session)
             tasks.start_soon(partial(self._log_level.run, session, timeouts=self._timeouts))
             if self._sync is not None:
                 tasks.start_soon(self._sync.run, session)
@@ -263,6 +270,19 @@ class Owner:
             on_notification=self._on_notification,
             on_gap=self._missed,
         )
+
+    async def _tell_roots(self, session: UpstreamSession) -> None:
+        """Tell a server that may know the roots when they change; changes in quick succession are told once."""
+        roots = self._capabilities.get("roots")
+        while not session.is_modern and isinstance(roots, dict) and roots.get("listChanged"):
+            await self._roots_changed.wait()
+            self._roots_changed = anyio.Event()
+            try:
+                await session.notify(ROOTS_CHANGED)
+            except SessionLost:
+                return
+            except UpstreamFailure as failure:
+                logger.debug("%s: a change of roots was not taken: %s", self._config.id, failure.message)
 
     def _missed(self) -> None:
         """Have listed again what may have been announced meanwhile."""

@@ -22,6 +22,7 @@ from portal.wire import (
     VERSION_KEY,
     RpcError,
     encode_header,
+    notification_message,
 )
 
 if TYPE_CHECKING:
@@ -103,6 +104,13 @@ class UpstreamSession:
                 timeouts=Timeouts(),
                 on_notification=on_notification,
             )
+        except (RpcError, TransportFailure) as error:
+            raise self._told(error) from error
+
+    async def notify(self, method: str) -> None:
+        """Send a notification without params. Raises ``UpstreamFailure`` or ``SessionLost``."""
+        try:
+            await self._channel.notify(notification_message(method, None))
         except (RpcError, TransportFailure) as error:
             raise self._told(error) from error
 

@@ -192,6 +192,10 @@ class Upstream:
         """Have the server log to clients from this level on, also over sessions to come."""
         self._log_level.want(level, is_shared=self._source is None)
 
+    def roots_changed(self) -> None:
+        """Have the server told that the roots of the client whose session this is are others now."""
+        self._owner.roots_changed()
+
     async def subscribe(self, uri: str) -> None:
         """Have the server tell when a resource changes, also over sessions to come. Raises ``UpstreamFailure``.
 

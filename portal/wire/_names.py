@@ -18,6 +18,7 @@ NAMED_BY: Final = {"tools/call": "name", "prompts/get": "name", "resources/read"
 
 LISTEN: Final = "subscriptions/listen"
 CANCELLATION: Final = "notifications/cancelled"
+ROOTS_CHANGED: Final = "notifications/roots/list_changed"
 LOG_MESSAGE: Final = "notifications/message"
 PROGRESS: Final = "notifications/progress"
 TOOLS_CHANGED: Final = "notifications/tools/list_changed"

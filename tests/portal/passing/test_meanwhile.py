@@ -6,14 +6,21 @@ from typing import TYPE_CHECKING
 
 import anyio
 import pytest
+from mcp import Client
+from mcp.client.sse import sse_client
 
 from portal import ServerConfig
+from tests.portal.conftest import PATIENCE_S
 from tests.portal.passing._asking import Asking
-from tests.portal.passing._person import BOTH, CODE, ERAS, Person, text
+from tests.portal.passing._person import BOTH, CODE, ERAS, OLD, Person, text
+from tests.portal.upstream.conftest import serving_scripted
+from tests.portal.upstream.offering import Offering
 
 if TYPE_CHECKING:
     from tests.portal.conftest import PortalAt, Serving, Upstreamed
     from tests.portal.passing._person import Era
+
+CHANGED = "notifications/roots/list_changed"
 
 
 @BOTH
@@ -87,3 +94,32 @@ async def test_a_client_that_could_be_asked_and_cancels_its_call_cancels_it_upst
         kept = len(portal._servers["default"]._rounds.suspended)
 
     assert kept == 0
+
+
+@pytest.mark.filterwarnings("ignore:The roots capability is deprecated")
+@pytest.mark.parametrize("path", ["/mcp", "/sse"])
+async def test_a_client_whose_roots_changed_has_that_told_on_its_own_session_alone(
+    portal_at: PortalAt, path: str
+) -> None:
+    offering = Offering.of(OLD)
+
+    def client_at(origin: str) -> Client:
+        target = f"{origin}/mcp" if path == "/mcp" else sse_client(f"{origin}/sse")
+        return Client(target, mode="legacy", cache=None, list_roots_callback=Person().roots)
+
+    async with (
+        serving_scripted(offering.scripted) as url,
+        portal_at(ServerConfig(id="up", url=url)) as (portal, origin),
+        client_at(origin) as client,
+        client_at(origin) as other,
+    ):
+        for each in (client, other):
+            await each.call_tool("up_echo", {})
+        with anyio.fail_after(PATIENCE_S):
+            await client.session.send_roots_list_changed()
+            await offering.scripted.reached(CHANGED)
+            await other.call_tool("up_echo", {})
+        own = len(portal.fleet._own)
+
+    assert own == 2
+    assert len(offering.scripted.of(CHANGED)) == 1
