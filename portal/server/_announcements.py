@@ -107,7 +107,7 @@ class Announcements:
     """Who is to be told what, for one portal. ``run`` is the task that tells.
 
     ``on_add`` gets a listener that watches resources, ``on_remove`` one that has watched some. ``users`` are all whom
-    the process has served.
+    the process has served. ``listed_uri`` gives the URI by which clients know that of a server.
     """
 
     def __init__(
@@ -116,10 +116,12 @@ class Announcements:
         on_add: Callable[[Listener], None] = _nothing,
         on_remove: Callable[[Listener], None] = _nothing,
         users: Users | None = None,
+        listed_uri: Callable[[str, str], str] = lambda _, uri: uri,
     ) -> None:
         self._on_add = on_add
         self._on_remove = on_remove
         self._users = users if users is not None else Users()
+        self._listed_uri = listed_uri
         self._listeners: dict[Listener, None] = {}
         self._due: dict[tuple[str, str], float] = {}  # when a change of a server (or a user) and kind is told
         self._told: dict[tuple[str, str], float] = {}
@@ -250,14 +252,29 @@ class Announcements:
         if not listener.wants(method):
             return None
         if method == RESOURCE_UPDATED:
-            place = (server_id, params.get("uri"))
-            listed = [uri for uri, known in listener.watched.items() if known == place]
-            return {**params, "uri": listed[0]} if listed and (is_own or owner is None) else None
+            uri = params.get("uri")
+            listed = self._watched(listener, server_id, uri) if isinstance(uri, str) else None
+            return {**params, "uri": listed} if listed is not None and (is_own or owner is None) else None
         if method == LOG_MESSAGE:
             # On a shared session nothing tells whose call it is about: nobody's else's only where nobody else is.
             is_mine = is_own or (owner is None and self._users.are_only(listener.caller.user))
             return params if is_mine and listener.hears(params.get("level")) else None
         return params if method == ELICITATION_COMPLETE and is_own else None
+
+    def _watched(self, listener: Listener, server_id: str, uri: str) -> str | None:
+        """Return how the client knows a resource of a server that it watches, itself or what it is a part of."""
+        for listed, known in listener.watched.items():
+            if known == (server_id, uri):
+                return listed
+        if any(of == server_id and _is_below(uri, known) for of, known in listener.watched.values()):
+            return self._listed_uri(server_id, uri)
+        return None
+
+
+def _is_below(uri: str, watched: str) -> bool:
+    """Whether ``uri`` may be a sub-resource of one that is watched (MCP, ``ResourceUpdatedNotification``)."""
+    rest = uri.removeprefix(watched)
+    return rest != uri and (watched.endswith("/") or rest.startswith(("/", "?", "#")))
 
 
 async def _tell(listener: Listener, method: str, params: JsonObject) -> None:

@@ -65,7 +65,10 @@ class ServedPortal:
         self._lists = Lists(config=config, fleet=fleet, switches=switches)
         self._subscriptions = Subscriptions(fleet=fleet, lists=self._lists)
         self.announcements = Announcements(
-            on_add=self._subscriptions.added, on_remove=self._subscriptions.removed, users=fleet.users
+            on_add=self._subscriptions.added,
+            on_remove=self._subscriptions.removed,
+            users=fleet.users,
+            listed_uri=self._listed_uri,
         )
         self._rounds = Rounds(portal_id=config.id)
         self._tool_calls = ToolCalls(

@@ -302,3 +302,29 @@ async def test_a_burst_reaches_a_client_that_reads_whole(announcements: Announce
         await until(lambda: bool(told.messages) and told.messages[-1][1]["data"] == 999)
 
     assert len(told.messages) == 1_000
+
+
+async def test_an_update_of_a_part_of_a_watched_resource_is_told_under_the_uri_that_clients_know() -> None:
+    """MCP 2025-11-25, ``ResourceUpdatedNotification``: the URI might be a sub-resource of the one subscribed to."""
+    hub = Announcements(listed_uri=lambda server_id, uri: f"portico://{server_id}/{uri}")
+    mine, other = Told(), Told(user="bob")
+    mine.listener.watched["portico://up/x://dir"] = ("up", "x://dir")
+    other.listener.watched["x://else"] = ("up", "x://else")
+    for told in (mine, other):
+        hub.add(told.listener)
+    uris = ["x://dir/child", "x://dir", "x://dir?page=2", "x://directory", "x://di"]
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(hub.run)
+        for uri in uris:
+            hub.pass_on("up", None, "notifications/resources/updated", {"uri": uri})
+        hub.pass_on("up", "user:bob", "notifications/resources/updated", {"uri": "x://dir/bobs"})
+        hub.pass_on("down", None, "notifications/resources/updated", {"uri": "x://dir/child"})
+        hub.pass_on("up", None, "notifications/resources/updated", {"uri": "x://else"})
+        with anyio.fail_after(20):
+            await until(lambda: bool(other.messages))
+        tasks.cancel_scope.cancel()
+
+    assert [params["uri"] for _, params in mine.messages] == [
+        f"portico://up/{uri}" for uri in ("x://dir/child", "x://dir", "x://dir?page=2")
+    ]
+    assert [params["uri"] for _, params in other.messages] == ["x://else"]
