@@ -29,6 +29,7 @@ from portal.wire import (
     LATEST_HANDSHAKE_VERSION,
     answer_to,
     encode,
+    notification_message,
 )
 
 if TYPE_CHECKING:
@@ -141,6 +142,7 @@ class SessionHttp:
                 answered = await self._answer_all(parts, exchange, view)
             else:
                 answered = await self._answer_one(*parts[0], exchange=exchange, view=view)
+            await exchange.withdraw()
         finally:
             self._exchanges.remove(exchange)
             session.release()
@@ -253,7 +255,7 @@ class SessionHttp:
 class SessionExchange(Exchange):
     """One POST of a session that is being answered."""
 
-    __slots__ = ("_exchanges", "_is_gone", "channel", "session")
+    __slots__ = ("_asked", "_exchanges", "_is_gone", "channel", "session")
 
     def __init__(self, request: HttpRequest, session: Session, exchanges: Exchanges) -> None:
         super().__init__(request)
@@ -261,6 +263,7 @@ class SessionExchange(Exchange):
         self.channel: Channel | None = None
         self._exchanges = exchanges
         self._is_gone = False
+        self._asked: list[RequestId] = []  # the questions that went out
 
     async def begin_stream(self) -> None:
         """Answer by a stream of events from now on."""
@@ -274,7 +277,16 @@ class SessionExchange(Exchange):
         """Send a message of these requests; one that comes after the answer is dropped."""
         await self.begin_stream()
         if self.channel is not None and not self.is_done:
+            asked = message.get("id")
+            if isinstance(asked, str | int):
+                self._asked.append(asked)
             await self.channel.send(encode(message))
+
+    async def withdraw(self) -> None:
+        """Take back the questions that are still open: nobody waits for them, and after the answer nothing is sent."""
+        for asked in self._asked:
+            if self.session.asks.withdraw(asked) and self.channel is not None:
+                await self.channel.send(encode(notification_message(CANCELLATION, {"requestId": asked})))
 
     async def on_gone(self) -> None:
         """Keep the answer for a client that comes back, and cancel the requests of one that does not."""

@@ -24,10 +24,11 @@ _CANCEL_S = 1.0  # a far side that does not read must not keep a cancelled task
 class _Waiting:
     """A request without an answer so far."""
 
-    __slots__ = ("answered", "error", "result")
+    __slots__ = ("answered", "error", "is_withdrawn", "result")
 
     def __init__(self) -> None:
         self.answered = anyio.Event()
+        self.is_withdrawn = False
         self.result: JsonObject | None = None
         self.error: Exception | None = None
 
@@ -63,7 +64,8 @@ class Outgoing:
             await send(request_message(key, method, params))
             await waiting.answered.wait()
         except anyio.get_cancelled_exc_class():
-            if tell_cancelled:
+            if tell_cancelled and not waiting.is_withdrawn:
+                waiting.is_withdrawn = True
                 await self._tell_cancelled(key, send)
             raise
         finally:
@@ -85,6 +87,14 @@ class Outgoing:
             if waiting.result is None:
                 waiting.error = RpcError(INTERNAL_ERROR, "the other side answered with a result that is no object")
         waiting.answered.set()
+        return True
+
+    def withdraw(self, request_id: RequestId) -> bool:
+        """Note that the far side is told that a request is cancelled; return whether it had to be."""
+        waiting = self._waiting.get(request_id)
+        if waiting is None or waiting.is_withdrawn or waiting.answered.is_set():
+            return False
+        waiting.is_withdrawn = True
         return True
 
     def fail(self, error: Exception, *, request_id: RequestId | None = None) -> None:

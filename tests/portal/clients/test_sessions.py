@@ -12,11 +12,14 @@ from portal import Portal, Secret, ServerConfig
 from portal.server import _sessions
 from tests.portal.clients.conftest import events, request
 from tests.portal.passing._asking import Asking
+from tests.portal.upstream.conftest import serving_scripted
+from tests.portal.upstream.offering import Offering
 
 if TYPE_CHECKING:
     from portal.server._http import HttpFace
     from tests.portal.clients.conftest import RawAt
     from tests.portal.conftest import PortalAt, Serving, Upstreamed
+    from tests.portal.upstream.conftest import Asked
 
 OLD = "2025-06-18"
 
@@ -117,6 +120,59 @@ async def test_a_question_comes_on_the_stream_of_its_call_and_its_answer_is_post
 def json_of(found: dict[str, str]) -> dict[str, Any]:
     message: dict[str, Any] = json.loads(found["data"])
     return message
+
+
+@pytest.mark.parametrize("is_cancelled", [True, False], ids=["cancelled", "upstream-dies"])
+async def test_a_question_of_a_call_that_ends_is_taken_back_before_the_answer(
+    portal_at: PortalAt, raw_client: RawAt, *, is_cancelled: bool
+) -> None:
+    offering, may_die = Offering.of(OLD), anyio.Event()
+
+    async def ask(asked: Asked) -> None:
+        await asked.stream()
+        await asked.event({"id": 7, "method": "elicitation/create", "params": {"message": "Which?"}})
+        await may_die.wait()
+
+    offering.scripted.answers["tools/call"] = ask
+    async with (
+        serving_scripted(offering.scripted) as url,
+        portal_at(ServerConfig(id="up", url=url)) as (_, origin),
+        raw_client(origin) as raw,
+    ):
+        await raw.begin(capabilities={"elicitation": {}})
+        async with raw.stream("POST", request("tools/call", {"name": "up_echo", "arguments": {}}, 5)) as response:
+            found = events(response)
+            await anext(found)
+            question = json_of(await anext(found))
+            if is_cancelled:
+                gone = {"requestId": 5}
+                await raw.post({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": gone})
+            else:
+                may_die.set()
+            rest = [json_of(event) async for event in found]
+
+    assert [message.get("method") for message in rest] == ["notifications/cancelled", None]
+    assert rest[0]["params"] == {"requestId": question["id"]}
+    assert rest[1]["id"] == 5
+
+
+async def test_a_question_that_was_answered_is_not_taken_back(
+    portal_at: PortalAt, serving: Serving, raw_client: RawAt
+) -> None:
+    async with (
+        serving(Asking(OLD)) as url,
+        portal_at(ServerConfig(id="up", url=url)) as (_, origin),
+        raw_client(origin) as raw,
+    ):
+        await raw.begin(capabilities={"elicitation": {}})
+        async with raw.stream("POST", request("tools/call", {"name": "up_confirm", "arguments": {}}, 5)) as response:
+            found = events(response)
+            await anext(found)
+            asked = json_of(await anext(found))
+            await raw.post({"jsonrpc": "2.0", "id": asked["id"], "result": {"action": "decline"}})
+            rest = [json_of(event) async for event in found]
+
+    assert [message.get("id") for message in rest] == [5]
 
 
 async def test_what_a_client_did_not_declare_it_is_not_asked(
