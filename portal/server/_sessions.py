@@ -11,7 +11,7 @@ import anyio
 from portal._errors import ClientCannot
 from portal.server._channel import KEPT_S, Channel, KeptBytes
 from portal.server._exchanges import overloaded
-from portal.wire import Outgoing, encode, notification_message
+from portal.wire import LOG_MESSAGE, Outgoing, encode, notification_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,6 +31,8 @@ LOG_LEVEL: Final = "debug"
 """Until a client sets a level it gets every log message, as it would from each server itself."""
 MAX_UNSENT: Final = 64
 """Notifications that wait for a client without a stream."""
+MAX_UNSENT_LOGS: Final = 32
+"""How many of them log messages may be the last of: a server that logs much must not cost the news of changes."""
 _EVENT_ID_CHARS: Final = 40
 
 
@@ -78,7 +80,8 @@ class Session:
 
     async def notify(self, method: str, params: JsonObject) -> None:
         """Send a notification that belongs to no request; it waits for the client's stream where there is none."""
-        if not self.standing.is_attached and self.standing.unsent >= MAX_UNSENT:
+        most = MAX_UNSENT_LOGS if method == LOG_MESSAGE else MAX_UNSENT
+        if not self.standing.is_attached and self.standing.unsent >= most:
             return
         await self.standing.send(encode(notification_message(method, params or None)))
 

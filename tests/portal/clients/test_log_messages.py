@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tests.portal.conftest import PortalAt, StdioServer
 
 OLD = "2025-11-25"
+CHANGES = {f"notifications/{kind}/list_changed" for kind in ("tools", "prompts", "resources")}
 
 
 def calling(count: int) -> JSON:
@@ -105,7 +106,7 @@ async def test_what_a_process_logs_between_calls_comes_to_every_client_of_the_po
             await until(lambda: len(data_of(first)) == 1000 and len(data_of(second)) == 1000)
 
     assert data_of(first) == data_of(second) == list(range(1000))
-    assert third == []
+    assert data_of(third) == []
 
 
 async def test_what_comes_on_the_stream_of_a_shared_session_comes_to_every_client(
@@ -128,6 +129,24 @@ async def test_what_comes_on_the_stream_of_a_shared_session_comes_to_every_clien
     assert data_of(messages) == ["x"]
 
 
+async def test_what_is_logged_for_a_client_without_a_stream_leaves_room_for_the_news_of_changes(
+    portal_at: PortalAt, stdio_server: StdioServer, raw_client: RawAt
+) -> None:
+    async with portal_at(stdio_server("talkative.py")) as (portal, origin), raw_client(origin) as raw:
+        await raw.begin(OLD)
+        await ping(portal)
+        hub = portal._servers["default"].announcements
+        hub.switched(LOCAL_USER)
+        with anyio.fail_after(PATIENCE_S):
+            await until(lambda: not hub._single and not hub._queues)
+        async with told(raw) as messages:
+            await until(lambda: {message["method"] for message in messages} >= CHANGES)
+
+    waited = data_of(messages)
+    assert 30 <= len(waited) <= 32  # beside what else may have changed since the start
+    assert waited == list(range(len(waited)))
+
+
 async def test_nothing_that_a_process_logs_reaches_anybody_when_several_users_share_it(
     portal_at: PortalAt, stdio_server: StdioServer, raw_client: RawAt
 ) -> None:
@@ -139,4 +158,4 @@ async def test_nothing_that_a_process_logs_reaches_anybody_when_several_users_sh
             during = await streamed(raw, calling(3))
 
     assert data_of(during) == []
-    assert standing == []
+    assert data_of(standing) == []
