@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import anyio.to_thread
-import orjson
 from sqlalchemy import delete, select
 
 from portal._errors import StoreError
 from portal.store._schema import CATALOGS, OFFERS
 from portal.store._text import LONG_CHARS
+from portal.wire import encode, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -45,13 +45,13 @@ class Catalogs:
         async with self._database.reading() as connection:
             rows = (await connection.execute(query.join(OFFERS, OFFERS.c.digest == CATALOGS.c.digest))).all()
         self._saved = {server_id: (source, digest) for server_id, source, digest, _ in rows}
-        return {(server_id, source): orjson.loads(content) for server_id, source, _, content in rows}
+        return {(server_id, source): cast("JsonObject", read(content)) for server_id, source, _, content in rows}
 
     async def save(self, server_id: str, source: str, offers: JsonObject) -> None:
         """Keep what a server offers; what is kept already costs a hash. A failure is logged, not raised."""
         try:
-            text = orjson.dumps(offers).decode()
-        except TypeError:  # integers beyond 64 bits, or strings that are not Unicode: listed, and not kept
+            text = encode(offers).decode()
+        except ValueError:  # nested too deep: listed, and not kept
             logger.warning("%s: what it lists cannot be kept as JSON", server_id)
             return
         is_long = len(text) > LONG_CHARS

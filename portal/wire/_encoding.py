@@ -69,7 +69,7 @@ def _exact(content: bytes | bytearray, value: JsonValue) -> JsonValue:
     # orjson reads integers of more than 64 bits as floats, which a client or a server did not send.
     try:
         exact: JsonValue = json.loads(content)
-    except RecursionError:
+    except (RecursionError, ValueError):  # nested too deep, or of more than 4,300 digits
         return value
     return exact
 

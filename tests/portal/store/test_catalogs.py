@@ -15,7 +15,7 @@ from portal.store._schema import OFFERS
 if TYPE_CHECKING:
     from portal._store_url import StoreUrl
     from tests.portal.store.conftest import Clock, StoreAt
-    from typegen import JsonObject
+    from typegen import JsonObject, JsonValue
 
 OFFERED: JsonObject = {
     "tools": [{"name": "b", "inputSchema": {}, "x-unknown": "é\0"}, {"name": "a", "inputSchema": {"z": 1, "a": 2}}],
@@ -85,8 +85,19 @@ async def test_a_secret_that_a_server_repeats_is_cut_out(store_at: StoreAt) -> N
         assert await store.catalogs.load() == {("tickets", "here"): {"instructions": "you are ***"}}
 
 
-async def test_a_list_that_json_cannot_hold_is_left_out(store_at: StoreAt) -> None:
+async def test_integers_of_any_size_come_back_as_they_are(store_at: StoreAt) -> None:
+    offered: JsonObject = {"tools": [{"maximum": 2**70}]}
     async with store_at() as store:
-        await store.catalogs.save("tickets", "here", {"tools": [{"maximum": 2**70}]})
+        await store.catalogs.save("tickets", "here", offered)
+
+        assert await store.catalogs.load() == {("tickets", "here"): offered}
+
+
+async def test_a_list_that_is_nested_too_deep_to_be_written_is_left_out(store_at: StoreAt) -> None:
+    deep: JsonValue = None
+    for _ in range(2_000):
+        deep = [deep]
+    async with store_at() as store:
+        await store.catalogs.save("tickets", "here", {"tools": [{"default": deep}]})
 
         assert await store.catalogs.load() == {}
