@@ -45,7 +45,7 @@ def demo(
     The built-in tracker, Git on a repository and the time of day work together in one program, beside the same job by
     direct tool calls: what came back, the calls, the time and the tokens of each.
     """
-    start_logging(is_debug=debug, level=logging.ERROR)
+    start_logging(is_debug=debug, level=logging.ERROR, serves=True)
     run_demo(repository=repository.absolute(), port=port, once=once, as_json=as_json, snippets=_snippets)
 
 

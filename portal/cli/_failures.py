@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import traceback
@@ -40,6 +41,8 @@ def reported(*, shows_traceback: bool) -> Iterator[None]:
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None
     except Exception as error:  # noqa: BLE001 -- the outermost frame: reported here or nowhere
+        for handler in logging.getLogger().handlers:
+            handler.flush()  # the log says what came before
         if shows_traceback:
             typer.echo(printable(traceback.format_exc()), err=True, nl=False)
         message, code = explained(error)

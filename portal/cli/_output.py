@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from portal._printable import printable, printable_json, printable_line
+from portal.cli._log_thread import ThreadHandler
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,13 +51,14 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def start_logging(*, is_debug: bool, level: int) -> None:
+def start_logging(*, is_debug: bool, level: int, serves: bool = False) -> None:
     """Send the log to stderr, Portico's own from ``level`` on and the libraries' from a warning on at the earliest.
 
-    An open portal keeps every configured secret out of it.
+    An open portal keeps every configured secret out of it. A command that ``serves`` does not wait for who reads the
+    log; the others do, so that their lines and what else they print come in order.
     """
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # no line tells them
-    handler = logging.StreamHandler(sys.stderr)
+    handler = ThreadHandler(sys.stderr.fileno()) if serves else logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter())
     others = logging.DEBUG if is_debug else max(level, logging.WARNING)
     logging.basicConfig(level=others, handlers=[handler], force=True)

@@ -36,7 +36,7 @@ def serve(
     When it accepts connections it prints the addresses to give to clients; with --json, as one line of JSON.
     """
     settings = Config.from_env(config=config, mcp_config=mcp_config, host=host, port=port)
-    start_logging(is_debug=debug, level=logging.INFO)
+    start_logging(is_debug=debug, level=logging.INFO, serves=True)
     _allow_open_files()
 
     async def run() -> None:

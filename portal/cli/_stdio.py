@@ -46,7 +46,7 @@ def stdio(
     """
     settings = Config.from_env(config=config, mcp_config=mcp_config)
     check_portal(settings, portal)
-    start_logging(is_debug=debug, level=logging.WARNING)
+    start_logging(is_debug=debug, level=logging.WARNING, serves=True)
     asked = {"codemode": codemode, "optimize_context": optimize_context, "access": access}
     policy: CodeMode = next(each.code_mode for each in settings.portals if each.id == portal)
     try:

@@ -69,15 +69,19 @@ anyio.run(main)
 
 @contextmanager
 def serving(
-    *arguments: str, token: str | None = None, open_files: tuple[int, int] | None = None
+    *arguments: str,
+    token: str | None = None,
+    open_files: tuple[int, int] | None = None,
+    stdout: int = subprocess.PIPE,
+    stderr: int = subprocess.PIPE,
 ) -> Iterator[subprocess.Popen[str]]:
     """Run ``portico serve`` at any free port until the block ends; ``open_files`` are the soft and the hard bound."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PORTICO_")}
     bound = [] if open_files is None else ["prlimit", f"--nofile={open_files[0]}:{open_files[1]}"]
     with subprocess.Popen(
         [*bound, sys.executable, "-m", "portico", "serve", "--port", "0", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdout=stdout,
+        stderr=stderr,
         text=True,
         env=environ | ({"PORTICO_TOKEN": token} if token else {}),
     ) as process:
