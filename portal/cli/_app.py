@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from importlib import import_module
@@ -50,9 +51,25 @@ COMMANDS: Final = {
 
 def main() -> None:
     """Run the command line of this process: 0 for success, 1 for a failed operation, 2 for bad input."""
+    _open_standard_streams()
     arguments = sys.argv[1:]
     with reported(shows_traceback="--debug" in arguments):
         command_line(arguments)(arguments, prog_name="portico")
+
+
+def _open_standard_streams() -> None:
+    """Give each standard stream that is closed the null device, so that no socket gets its number.
+
+    A child would have that as its standard stream, and libuv ends the process in place of closing such a number.
+    """
+    for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            taken = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, which is this one
+            os.set_inheritable(taken, True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 -- until the end
 
 
 def command_line(arguments: Sequence[str]) -> typer.Typer:

@@ -1,0 +1,57 @@
+"""A command that is started with standard streams closed or broken."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import anyio
+import httpx
+import pytest
+from mcp import Client
+
+from tests.acceptance._running import free_port, until_settled
+from tests.portal.cli.conftest import TIMEOUT_S
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="descriptors are looked at in /proc")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+async def test_a_portal_without_standard_streams_serves_and_stops(
+    closed: str, time_server: str, tmp_path: Path
+) -> None:
+    config, port = tmp_path / "portico.yaml", free_port()
+    config.write_text(f"servers: [{time_server}]\ndata_dir: data\n")
+    portico = [sys.executable, "-m", "portico", "serve", "--config", str(config), "--port", str(port)]
+    with subprocess.Popen(["sh", "-c", f'exec "$@" {closed}', "sh", *portico]) as process:
+        try:
+            servers = await servers_at(f"http://127.0.0.1:{port}")
+            streams = [str(Path(f"/proc/{process.pid}/fd/{number}").readlink()) for number in range(3)]
+            process.send_signal(signal.SIGTERM)
+            code = process.wait(TIMEOUT_S)
+        finally:
+            process.kill()
+
+    assert "(clock): ready" in servers
+    assert not [stream for stream in streams if stream.startswith("anon_inode:")]
+    assert code == 0
+
+
+async def servers_at(origin: str) -> str:
+    """What a client is told of the servers when the portal has tried each."""
+    with anyio.fail_after(TIMEOUT_S):
+        while not await is_healthy(origin):  # noqa: ASYNC110 -- another process gives no event
+            await anyio.sleep(0.1)
+        await until_settled(f"{origin}/mcp")
+        async with Client(f"{origin}/mcp") as client:
+            return str(await client.call_tool("portal_list_servers", {}))
+
+
+async def is_healthy(origin: str) -> bool:
+    async with httpx.AsyncClient() as client:
+        try:
+            return (await client.get(f"{origin}/healthz")).is_success
+        except httpx.TransportError:
+            return False
