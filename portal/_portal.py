@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import signal
 import threading
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
@@ -19,6 +18,7 @@ from portal._kept_offers import KeptOffers
 from portal._loop_watch import LoopWatch
 from portal._records import Recorder
 from portal._redaction import Redactor, redacted_logs
+from portal._signals import SYNC_SIGNAL, given_back, ignore_sync_signal
 from portal.server import (
     LOCAL_USER,
     HttpFace,
@@ -193,11 +193,12 @@ class Portal:
 
 
 async def serve(config: Config, *, on_ready: Callable[[str], None] | None = None) -> None:
-    """Serve a portal until SIGTERM or SIGINT; ``on_ready`` gets the origin when connections are accepted.
+    """Serve a portal until SIGTERM, SIGHUP or SIGINT; ``on_ready`` gets the origin when connections are accepted.
 
     Raises ``AddressInUse`` before anything is started when the port is taken.
     """
-    with listen(config.host, config.port) as listener:
+    with given_back(), listen(config.host, config.port) as listener:
+        ignore_sync_signal()
         origin = config.public_url or _origin(config.host, listener.getsockname()[1])
         async with Portal(config) as portal:
 
@@ -224,7 +225,8 @@ async def serve_stdio(config: Config, *, portal_id: str = DEFAULT_PORTAL, view: 
 
     Meanwhile everything else that the process prints goes to standard error.
     """
-    with own_streams() as (source, target):
+    with given_back(), own_streams() as (source, target):
+        ignore_sync_signal()
         async with Portal(config) as portal, anyio.create_task_group() as tasks:
             _heed_commands(portal, tasks)
             await portal.wait_ready(STDIO_WAIT_S)
@@ -250,14 +252,16 @@ async def _warn_of_long_lists(portal: Portal) -> None:
 
 async def _sync_on_signal(portal: Portal) -> None:
     """List every server again on SIGUSR1, where there is such a signal."""
-    number = getattr(signal, "SIGUSR1", None)
-    if number is None:
+    if SYNC_SIGNAL is None:
         return
-    with anyio.open_signal_receiver(number) as signals:
-        async for _ in signals:
-            logger.info("SIGUSR1: listing every server again")
-            failed = [one.failure is not None for one in await portal.fleet.sync()]
-            logger.info("listed %d servers again, %d not", failed.count(False), failed.count(True))
+    try:
+        with anyio.open_signal_receiver(SYNC_SIGNAL) as signals:
+            async for _ in signals:
+                logger.info("SIGUSR1: listing every server again")
+                failed = [one.failure is not None for one in await portal.fleet.sync()]
+                logger.info("listed %d servers again, %d not", failed.count(False), failed.count(True))
+    finally:
+        ignore_sync_signal()  # the receiver leaves it such that it ends the process
 
 
 def _origin(host: str, port: int) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from portal._signals import ignore_sync_signal
 from portal.cli._failures import reported
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ COMMANDS: Final = {
 def main() -> None:
     """Run the command line of this process: 0 for success, 1 for a failed operation, 2 for bad input."""
     _open_standard_streams()
+    ignore_sync_signal()
     arguments = sys.argv[1:]
     with reported(shows_traceback="--debug" in arguments):
         command_line(arguments)(arguments, prog_name="portico")

@@ -12,6 +12,7 @@ import typer
 
 from portal._config import DEFAULT_PORTAL, Config
 from portal._portal import serve_stdio
+from portal._signals import end_signals
 from portal.cli._failures import UsageError
 from portal.cli._options import ConfigPath, Debug, McpConfigPath, PortalId, check_portal
 from portal.cli._output import start_logging
@@ -55,16 +56,23 @@ def stdio(
         raise UsageError(_as_flags(str(mistake))) from None
 
     async def run() -> None:
-        async with anyio.create_task_group() as tasks:
+        # Around everything, so that a second one does not end the process before the portal has closed its servers.
+        with anyio.open_signal_receiver(*end_signals()) as ends:
+            async with anyio.create_task_group() as tasks:
 
-            async def stop_on_signal() -> None:
-                with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-                    async for _ in signals:
+                async def stop_on_end() -> None:
+                    async for _ in ends:
                         tasks.cancel_scope.cancel()
 
-            tasks.start_soon(stop_on_signal)
-            await serve_stdio(settings, portal_id=portal, view=view)
-            tasks.cancel_scope.cancel()
+                async def stop_on_interrupt() -> None:
+                    with anyio.open_signal_receiver(signal.SIGINT) as interrupts:
+                        async for _ in interrupts:
+                            tasks.cancel_scope.cancel()
+
+                tasks.start_soon(stop_on_end)
+                tasks.start_soon(stop_on_interrupt)
+                await serve_stdio(settings, portal_id=portal, view=view)
+                tasks.cancel_scope.cancel()
 
     anyio.run(run, backend_options={"use_uvloop": True})
 

@@ -1,4 +1,4 @@
-"""Listening: one uvicorn in the running event loop, stopped by SIGTERM or SIGINT without losing what is in flight."""
+"""Listening: one uvicorn in the running event loop, stopped by a signal without losing what is in flight."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import anyio.lowlevel
 import uvicorn
 
 from portal._errors import AddressInUse
+from portal._signals import end_signals, ignore
 from portal.server._http_protocol import BoundedProtocol
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 BACKLOG: Final = 2048
 DRAIN_S: Final = 20
 """How long calls in flight may go on after SIGTERM; container runtimes kill after 30 s."""
-STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 KEEP_ALIVE_S: Final = 75
 """Longer than the idle time of common proxies (60 s), so that they and not we close a connection."""
 
@@ -58,7 +58,8 @@ async def serve_app(
 ) -> None:
     """Serve ``app`` on ``listener`` until a signal says to stop; requests in flight get ``DRAIN_S`` to finish.
 
-    ``on_ready`` is called when connections are accepted, ``on_stop`` when the signal came.
+    ``on_ready`` is called when connections are accepted, ``on_stop`` when the signal came. Afterwards SIGTERM and
+    SIGHUP do nothing, until the caller, who has more to close, gives them back.
     """
     config = uvicorn.Config(
         app,
@@ -108,9 +109,13 @@ class _Server(uvicorn.Server):
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        former = {number: signal.signal(number, stop) for number in STOP_SIGNALS}
+        numbers = end_signals()
+        interrupt = signal.signal(signal.SIGINT, stop)
+        for number in numbers:
+            signal.signal(number, stop)
         try:
             yield
         finally:
-            for number, handler in former.items():
-                signal.signal(number, handler)
+            signal.signal(signal.SIGINT, interrupt)  # a second one may force the end
+            for number in numbers:
+                ignore(number)
