@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from portal._errors import UpstreamUnavailable
+from portal.upstream._child_log import REST_S, ChildLog
 from portal.upstream._duplex import DuplexChannel
 from portal.upstream._failures import TransportFailure, too_large
 from portal.upstream._lines import LineReader, TooLong
@@ -83,8 +84,10 @@ async def stdio_channel(
 
     with WARDEN.watching(process.pid):
         async with anyio.create_task_group() as pumps:
-            pumps.start_soon(_read_messages, process, channel, config, inbound, outcome)
-            pumps.start_soon(_log_stderr, process, config.id, outcome)
+            log = ChildLog(config.id, pumps)
+            lines = LineReader(lambda: _limit(config, inbound))
+            pumps.start_soon(_read_messages, process, channel, lines, outcome, log)
+            pumps.start_soon(_log_stderr, process, outcome, log)
             try:
                 yield channel
             finally:
@@ -142,18 +145,17 @@ def _inherited() -> dict[str, str]:
 
 
 async def _read_messages(
-    process: Process, channel: DuplexChannel, config: ServerConfig, inbound: Inbound, outcome: ChildOutcome
+    process: Process, channel: DuplexChannel, lines: LineReader, outcome: ChildOutcome, log: ChildLog
 ) -> None:
     """Hand over each line of standard output as a message, until it ends or nobody can say whose answer is too long."""
     assert process.stdout is not None  # noqa: S101 -- open_process was asked for pipes
-    lines = LineReader(lambda: _limit(config, inbound))
     with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
         async for chunk in process.stdout:
             for line in lines.feed(chunk):
                 if isinstance(line, TooLong):
                     what = "an answer" if line.is_answer else "a message"
                     failure = too_large(line.limit_bytes, declared_bytes=line.size_bytes, what=what)
-                    logger.warning("%s: it sent %s, which is too much", config.id, failure.phrase)
+                    log.write(logging.WARNING, f"it sent {failure.phrase}, which is too much")
                     if line.request_id is not None:
                         channel.refuse(failure, line.request_id)
                     elif line.is_answer:
@@ -161,10 +163,11 @@ async def _read_messages(
                         channel.end(failure.phrase, too_large=True)
                         return
                 else:
-                    _take(line, channel, config.id)
+                    _take(line, channel, log)
+            await log.rest()
     with anyio.move_on_after(EXIT_WAIT_S):  # its end says more than that of its output
         await _has_ended(process, EXIT_WAIT_S)
-        await anyio.sleep(POLL_S)
+        await anyio.sleep(REST_S + POLL_S)  # and so do its last lines, which are read meanwhile
     outcome.returncode = process.returncode
     channel.end(outcome.describe())
 
@@ -174,42 +177,44 @@ def _limit(config: ServerConfig, inbound: Inbound) -> int:
     return max(config.max_list_bytes, config.max_answer_bytes) if inbound.awaits_list else config.max_answer_bytes
 
 
-def _take(line: bytes, channel: DuplexChannel, server_id: str) -> None:
+def _take(line: bytes, channel: DuplexChannel, log: ChildLog) -> None:
     if not line.strip():
         return
     try:
         messages = read_messages(line)
     except TransportFailure as failure:
         if channel.refuse_unread(line, failure):
-            logger.warning("%s: it sent a message that cannot be read: %s", server_id, failure.phrase)
+            log.write(logging.WARNING, f"it sent a message that cannot be read: {failure.phrase}")
         else:
             # Servers print banners on standard output; MCP forbids it, and no message is lost by going on.
-            logger.warning("%s: a line on its standard output is not JSON-RPC and was ignored", server_id)
+            log.write(logging.WARNING, "a line on its standard output is not JSON-RPC and was ignored")
         return
     for message in messages:
         channel.take(message)
 
 
-async def _log_stderr(process: Process, server_id: str, outcome: ChildOutcome) -> None:
+async def _log_stderr(process: Process, outcome: ChildOutcome, log: ChildLog) -> None:
     assert process.stderr is not None  # noqa: S101 -- open_process was asked for pipes
     with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
-        async for line in _lines(process.stderr):
-            outcome.last_lines.append(line)
-            logger.info("%s: %s", server_id, line)
+        async for lines in _lines(process.stderr):
+            outcome.last_lines.extend(lines)
+            for line in lines:
+                log.write(logging.INFO, line)
+            if process.returncode is None:
+                await log.rest()
 
 
-async def _lines(stream: ByteReceiveStream) -> AsyncIterator[str]:
-    """Yield the lines of ``stream`` without their ends; one that has grown too long for the log comes in pieces."""
+async def _lines(stream: ByteReceiveStream) -> AsyncIterator[list[str]]:
+    """Yield the lines of ``stream`` as they come, without their ends; one that is too long for the log in pieces."""
     pending = b""
     async for chunk in stream:
         *complete, pending = (pending + chunk).split(b"\n")
         while len(pending) > STDERR_LINE_BYTES:
             complete.append(pending[:STDERR_LINE_BYTES])
             pending = pending[STDERR_LINE_BYTES:]
-        for line in complete:
-            yield line.decode("utf-8", "replace").rstrip("\r")
+        yield [line.decode("utf-8", "replace").rstrip("\r") for line in complete]
     if pending:
-        yield pending.decode("utf-8", "replace")
+        yield [pending.decode("utf-8", "replace")]
 
 
 async def _stop(process: Process) -> None:
