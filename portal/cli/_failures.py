@@ -35,8 +35,7 @@ def reported(*, shows_traceback: bool) -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        # The reader (`| head`) has what it wanted; keep Python from complaining again while it shuts down.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_stdout()  # the reader (`| head`) has what it wanted
         raise SystemExit(FAILED) from None
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None
@@ -48,6 +47,11 @@ def reported(*, shows_traceback: bool) -> Iterator[None]:
         message, code = explained(error)
         typer.echo(f"portico: {printable(message)}", err=True)
         raise SystemExit(code) from None
+
+
+def discard_stdout() -> None:
+    """Send what is still to be printed nowhere, which keeps Python from complaining again while it shuts down."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def explained(error: BaseException) -> tuple[str, int]:

@@ -13,11 +13,14 @@ import typer
 from portal._config import Config
 from portal._portal import serve as serve_portal
 from portal.cli._collector import spare_collector
+from portal.cli._failures import discard_stdout
 from portal.cli._options import AsJson, ConfigPath, Debug, Host, McpConfigPath, Port  # noqa: TC001 -- typer reads them
 from portal.cli._output import plural, start_logging
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+logger = logging.getLogger("portico.portal")
 
 MAX_OPEN_FILES: Final = 2**16
 
@@ -56,14 +59,24 @@ def _allow_open_files() -> None:
 def _announcer(config: Config, *, as_json: bool) -> Callable[[str], None]:
     def announce(origin: str) -> None:
         spare_collector()
-        enabled = [server.id for server in config.servers if server.enabled]
-        urls = {portal.id: f"{origin}{portal.path}?codemode=search_and_execute" for portal in config.portals}
-        if as_json:
-            typer.echo(json.dumps({"origin": origin, "portals": urls, "servers": enabled}))
-            return
-        typer.echo(f"Portico serves {plural(len(enabled), 'server')} ({', '.join(enabled)}) in code mode at")
-        for portal_id, url in urls.items():
-            typer.echo(f"  {url}" + (f"  (portal {portal_id})" if len(urls) > 1 else ""))
-        typer.echo("To connect a client: portico connect claude-code, cursor, vscode, claude, codex, inspector ...")
+        try:
+            typer.echo(_addresses(config, origin, as_json=as_json))
+        except OSError as error:
+            logger.warning("the addresses could not be printed (%s); serving all the same", error.strerror)
+            discard_stdout()
 
     return announce
+
+
+def _addresses(config: Config, origin: str, *, as_json: bool) -> str:
+    enabled = [server.id for server in config.servers if server.enabled]
+    urls = {portal.id: f"{origin}{portal.path}?codemode=search_and_execute" for portal in config.portals}
+    if as_json:
+        return json.dumps({"origin": origin, "portals": urls, "servers": enabled})
+    return "\n".join(
+        [
+            f"Portico serves {plural(len(enabled), 'server')} ({', '.join(enabled)}) in code mode at",
+            *(f"  {url}" + (f"  (portal {portal_id})" if len(urls) > 1 else "") for portal_id, url in urls.items()),
+            "To connect a client: portico connect claude-code, cursor, vscode, claude, codex, inspector ...",
+        ]
+    )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 import httpx
@@ -13,7 +16,10 @@ import pytest
 from mcp import Client
 
 from tests.acceptance._running import free_port, until_settled
-from tests.portal.cli.conftest import TIMEOUT_S
+from tests.portal.cli.conftest import TIMEOUT_S, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="descriptors are looked at in /proc")
 
@@ -37,6 +43,35 @@ async def test_a_portal_without_standard_streams_serves_and_stops(
     assert "(clock): ready" in servers
     assert not [stream for stream in streams if stream.startswith("anon_inode:")]
     assert code == 0
+
+
+@pytest.mark.parametrize("is_json", [False, True], ids=["text", "json"])
+@pytest.mark.parametrize(("reader", "why"), [("nobody", "Broken pipe"), ("a full disk", "No space left on device")])
+def test_a_portal_whose_addresses_cannot_be_printed_says_so_and_serves(reader: str, why: str, is_json: bool) -> None:
+    port = free_port()
+    with unwritable(reader) as stdout, serving("--port", str(port), *["--json"] * is_json, stdout=stdout) as process:
+        assert process.stderr is not None
+        warning = next((text for text in process.stderr if "could not be printed" in text), "")
+        health = httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=TIMEOUT_S)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=TIMEOUT_S)
+
+    assert f"({why}); serving all the same" in warning
+    assert health.is_success
+    assert process.returncode == 0
+    assert why not in errors
+
+
+@contextmanager
+def unwritable(reader: str) -> Iterator[int]:
+    """A descriptor that can be opened for writing and not written to."""
+    if reader == "a full disk":
+        writer = os.open("/dev/full", os.O_WRONLY)
+    else:
+        other_end, writer = os.pipe()
+        os.close(other_end)
+    yield writer
+    os.close(writer)
 
 
 async def servers_at(origin: str) -> str:
