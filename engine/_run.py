@@ -27,6 +27,7 @@ from sandbox import (
     RunCancelled,
     RunClock,
     Usage,
+    WorkerLost,
 )
 
 if TYPE_CHECKING:
@@ -102,7 +103,10 @@ class Run:
         except Overloaded as error:
             return self._answer(f"Not run; no tool was called.\n{error}", status=type(error).__name__)
         except HostError as error:
-            logger.exception("run %s was lost", self.id)
+            if isinstance(error, WorkerLost):  # a known case: where it was waited for says nothing of why
+                logger.warning("run %s was lost: %s", self.id, error)
+            else:
+                logger.exception("run %s was lost", self.id)
             text = lost_text(self._host_calls.calls)
             text = "\n".join([text, *await self._keep_for_resume(failure=text)])
             return self._answer(text, status=type(error).__name__)
