@@ -105,7 +105,7 @@ class RecordWriter:
             except OSError as error:
                 logger.warning("%s could not be removed: %s", path, error.strerror)
             if missing:
-                logger.info("%d records of a process that was killed were stored", len(missing))
+                logger.info("%d records that an earlier process left in its journal were stored", len(missing))
         self._journal.open()
 
     async def flush(self) -> None:

@@ -133,7 +133,11 @@ class Store:
             except StoreError as error:
                 logger.warning("what was learned last is lost: %s", error)
         if self.records.writer.waiting:
-            logger.error("%d records could not be stored; their log lines remain", self.records.writer.waiting)
+            has_journal = self.location.path is not None
+            where = (
+                "they wait in the journal, and the next start stores them" if has_journal else "their log lines remain"
+            )
+            logger.error("%d records could not be stored: %s", self.records.writer.waiting, where)
 
     async def _sweep_again_and_again(self) -> None:
         while True:

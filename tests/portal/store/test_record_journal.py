@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import logging
 import signal
 import subprocess
 import sys
@@ -39,6 +40,27 @@ async def main():
             if number == 600:
                 await store.records.writer.flush()
         os.kill(os.getpid(), signal.SIGKILL)
+
+anyio.run(main)
+"""
+
+# Ends in good order while another connection holds the database.
+LOCKED = """
+import anyio, sqlite3, sys
+from pathlib import Path
+from portal._config import RetentionConfig
+from portal._records import CallRecord
+from portal._store_url import StoreUrl
+from portal.store import Store, _database, _store
+
+async def main():
+    _database.WAIT_S = _database.STATEMENT_S = 0.1
+    _store.CLOSE_S = 1.2
+    async with Store(StoreUrl.file(Path(sys.argv[1])), retention=RetentionConfig()) as store:
+        blocking = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=10)
+        blocking.execute("begin immediate")
+        store.records.note_call(CallRecord(user="u", portal="p", server="s", tool="7", status="ok",
+            duration_ms=1.0, request_bytes=2, response_bytes=3))
 
 anyio.run(main)
 """
@@ -235,3 +257,25 @@ async def test_what_a_run_called_is_stored_from_a_journal(tmp_path: Path) -> Non
         [found] = await store.records.runs(RecordFilter())
 
     assert found["tools"] == {"s_t": 2}
+
+
+async def test_what_a_stop_could_not_store_is_said_to_wait_for_the_next_start_and_does(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "portico.store")
+    file = tmp_path / "portico.db"
+    root = str(Path(__file__).parents[3])
+    ended = subprocess.run(
+        [sys.executable, "-c", LOCKED, str(file)],
+        check=True,
+        timeout=60,
+        env={"PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+    )
+    async with Store(StoreUrl.file(file), retention=RETENTION) as store:
+        found = await stored(store.records)
+
+    assert "1 records could not be stored: they wait in the journal, and the next start stores them" in ended.stderr
+    assert "1 records that an earlier process left in its journal were stored" in caplog.messages
+    assert found == ["7"]
