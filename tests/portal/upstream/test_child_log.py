@@ -16,7 +16,7 @@ from portal.upstream._connect import open_session
 from tests.portal.upstream.conftest import PATIENCE_S
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable
 
 LEFT_OUT = "more lines of what it printed were left out of this log"
 
@@ -26,11 +26,13 @@ def _info(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "portico.upstream")
 
 
-async def log_in(write: Callable[[ChildLog], object], *, times: list[float] | None = None) -> None:
-    """Have ``write`` write to the log of a child, which then ends; each writing is at the next of ``times``."""
-    ticks = iter(times or [])
+async def log_of_child(*lines: str, times: Iterable[float] = ()) -> None:
+    """Write ``lines`` to the log of a child, which then ends; each at the next of ``times``."""
+    ticks = iter(times)
     async with anyio.create_task_group() as tasks:
-        write(ChildLog("up", tasks, clock=lambda: next(ticks, 1.0)))
+        log = ChildLog("up", tasks, clock=lambda: next(ticks, 1.0))
+        for line in lines:
+            log.write(logging.INFO, line)
         await anyio.lowlevel.checkpoint()
         tasks.cancel_scope.cancel()
 
@@ -40,7 +42,7 @@ async def log_in(write: Callable[[ChildLog], object], *, times: list[float] | No
     [(MAX_LINES - 1, "up: line"), (MAX_LINES, "up: line"), (MAX_LINES + 1, f"up: 1 {LEFT_OUT}")],
 )
 async def test_so_many_lines_are_written_in_a_period(count: int, end: str, caplog: pytest.LogCaptureFixture) -> None:
-    await log_in(lambda log: [log.write(logging.INFO, "line") for _ in range(count)])
+    await log_of_child(*["line"] * count)
 
     assert caplog.messages.count("up: line") == min(count, MAX_LINES)
     assert caplog.messages[-1] == end
@@ -48,14 +50,14 @@ async def test_so_many_lines_are_written_in_a_period(count: int, end: str, caplo
 
 @pytest.mark.parametrize(("chars", "written"), [(MAX_CHARS - 1, 1), (MAX_CHARS, 1), (MAX_CHARS + 1, 0)])
 async def test_so_much_text_is_written_in_a_period(chars: int, written: int, caplog: pytest.LogCaptureFixture) -> None:
-    await log_in(lambda log: log.write(logging.INFO, "x" * chars))
+    await log_of_child("x" * chars)
 
     assert len([text for text in caplog.messages if "xx" in text]) == written
 
 
 async def test_the_next_period_has_an_allowance_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
     times = [1.0] * MAX_LINES + [1.0 + PERIOD_S / 2, 1.0 + PERIOD_S]
-    await log_in(lambda log: [log.write(logging.INFO, f"line {n}") for n in range(MAX_LINES + 2)], times=times)
+    await log_of_child(*(f"line {number}" for number in range(MAX_LINES + 2)), times=times)
 
     assert f"up: line {MAX_LINES}" not in caplog.messages
     assert f"up: line {MAX_LINES + 1}" in caplog.messages
