@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _TOP_HINTS: Final = {
-    "mcpServers": "this is a client's JSON: pass the file with --mcp-config.",
+    "mcpServers": "that is of an MCP client's JSON: turn its file into YAML with `portico import`, or pass it with "
+    "--mcp-config.",
     "server": 'servers are a list under "servers".',
     "portal": 'portals are a list under "portals".',
     "token": "set the environment variable PORTICO_TOKEN instead.",
@@ -104,10 +105,10 @@ def load_config(path: Path, environ: Mapping[str, str], *, host: str | None, por
     sign_in = _sign_in(top.section("access"))
     limits = _limits(top.section("limits"))
     isolation = cast("Isolation", _or(top.text("isolation"), "shared"))  # Config checks the word
-    servers = _servers(top)
-    portals = portals_in(top, servers)
     store = top.secret("store")
     retention = _retention(top.section("retention"))
+    servers = _servers(top)
+    portals = portals_in(top, servers)
     top.finish(hints=_TOP_HINTS)
     return top.build(
         Config,
@@ -180,6 +181,8 @@ def _servers(top: Section) -> tuple[ServerConfig, ...]:
         lines[server.id] = section.line_of("id")
         servers.append(server)
     if not servers:
+        top.take("portals")
+        top.finish(hints=_TOP_HINTS)  # a mistyped "servers" is why
         message = "the file names no servers: add one under servers:, or start without --config for the demo."
         raise top.error(message, "servers")
     return tuple(servers)

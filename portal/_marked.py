@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import isfinite, nan
+from math import isinf, isnan, nan
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeAlias, TypeVar
 
 from portal._errors import ConfigError
@@ -150,7 +150,9 @@ class Section:
             value = nan if is_text or isinstance(found.value, bool) else float(self.text_of(found, key))
         except ValueError:
             value = nan
-        if not isfinite(value):
+        if isinf(value):
+            raise self.error(f"{self.path_of(key)} must be a finite number: this is too large.", key)
+        if isnan(value):
             raise self.error(f"{self.path_of(key)} must be a number, not {_shown(found)}.", key)
         return value
 

@@ -17,6 +17,7 @@ from portal._marked import MAX_DEPTH, Marked, Scalar
 if TYPE_CHECKING:
     from pathlib import Path
 
+MAX_NODES: Final = 100_000  # ten aliases of aliases would otherwise be a billion values
 _INTEGER: Final = re.compile(r"[-+]?[0-9]+")
 _FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _WORDS: Final[dict[str, Scalar]] = {
@@ -64,32 +65,43 @@ def parse_yaml(text: str, file: Path) -> Marked:
         raise ConfigError(f"not YAML: {str(error).splitlines()[0]}.", file=file) from None
     except RecursionError:
         raise ConfigError("nested too deeply.", file=file) from None
-    return Marked({}, 1) if root is None else _marked(root, file, root.start_mark.line + 1, 0)
+    return Marked({}, 1) if root is None else _Reading(file).marked(root, root.start_mark.line + 1, 0)
 
 
-def _marked(node: yaml.Node, file: Path, line: int, depth: int) -> Marked:
-    if depth > MAX_DEPTH:
-        raise ConfigError(f"nested deeper than {MAX_DEPTH} levels.", file=file, line=line)
-    if node.tag not in _PLAIN_TAGS:
-        raise ConfigError(f"the YAML tag {node.tag} has no meaning here: remove it.", file=file, line=line)
-    if isinstance(node, yaml.ScalarNode):
-        return Marked(_scalar(node), line, node.value)
-    if isinstance(node, yaml.SequenceNode):
-        return Marked([_marked(item, file, item.start_mark.line + 1, depth + 1) for item in node.value], line)
-    return Marked(_fields(node, file, depth), line)
+class _Reading:
+    """Turns the nodes of one file into marked values; a node counts anew for each alias of it."""
 
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._nodes = 0
 
-def _fields(node: yaml.Node, file: Path, depth: int) -> dict[str, Marked]:
-    fields: dict[str, Marked] = {}
-    for key, item in node.value:
-        line = key.start_mark.line + 1
-        if not isinstance(key, yaml.ScalarNode):
-            raise ConfigError("a key must be a word, not a list or a mapping.", file=file, line=line)
-        if key.value in fields:
-            first = fields[key.value].line
-            raise ConfigError(f'"{key.value}" stands here twice (first on line {first}).', file=file, line=line)
-        fields[key.value] = _marked(item, file, line, depth + 1)
-    return fields
+    def marked(self, node: yaml.Node, line: int, depth: int) -> Marked:
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            raise ConfigError(f"more than {MAX_NODES:,} values, each alias written out.", file=self._file, line=line)
+        if depth > MAX_DEPTH:
+            raise ConfigError(f"nested deeper than {MAX_DEPTH} levels.", file=self._file, line=line)
+        if node.tag not in _PLAIN_TAGS:
+            message = f"the YAML tag {node.tag} has no meaning here: remove it."
+            raise ConfigError(message, file=self._file, line=line)
+        if isinstance(node, yaml.ScalarNode):
+            return Marked(_scalar(node), line, node.value)
+        if isinstance(node, yaml.SequenceNode):
+            return Marked([self.marked(item, item.start_mark.line + 1, depth + 1) for item in node.value], line)
+        return Marked(self._fields(node, depth), line)
+
+    def _fields(self, node: yaml.Node, depth: int) -> dict[str, Marked]:
+        fields: dict[str, Marked] = {}
+        for key, item in node.value:
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                raise ConfigError("a key must be a word, not a list or a mapping.", file=self._file, line=line)
+            if key.value in fields:
+                first = fields[key.value].line
+                message = f'"{key.value}" stands here twice (first on line {first}).'
+                raise ConfigError(message, file=self._file, line=line)
+            fields[key.value] = self.marked(item, line, depth + 1)
+        return fields
 
 
 def _scalar(node: yaml.ScalarNode) -> Scalar:

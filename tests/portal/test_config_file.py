@@ -167,6 +167,7 @@ def test_what_a_variable_put_into_an_argument_counts_as_a_secret(tmp_path: Path)
         ("per_user: true", "per_user: yes", 20, 'must be true or false, not "yes"'),
         ("call_timeout_s: 2.5", "call_timeout_s: soon", 15, 'must be a number, not "soon"'),
         ("call_timeout_s: 2.5", "call_timeout_s: 0", 15, "more than 0"),
+        ("call_timeout_s: 2.5", "call_timeout_s: 1e400", 15, "must be a finite number: this is too large"),
         ("port: 9000", "port: 90000", 3, "between 0"),
         ("port: 9000", "port: 9.5", 3, "whole number"),
         ("trusted_proxies: [10.0.0.0/8]", "trusted_proxies: [nginx]", 4, '"nginx" is not an IP address'),
@@ -210,6 +211,19 @@ def test_a_file_without_servers_says_how_to_get_one(text: str, tmp_path: Path) -
     assert "names no servers" in refused(tmp_path, text).message
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("serverz: []\n", 'unknown key "serverz": did you mean "servers"?'),
+        ("mcpServers: {}\n", "portico import"),
+        ("mcpServers: {}\n", "--mcp-config"),
+        ("port: 1\nportalz: []\n", 'did you mean "portals"?'),
+    ],
+)
+def test_a_mistyped_key_is_told_before_missing_servers(text: str, words: str, tmp_path: Path) -> None:
+    assert words in refused(tmp_path, text).message
+
+
 @pytest.mark.parametrize("text", ["- a\n", "hello\n"])
 def test_a_file_that_is_no_mapping_is_refused(text: str, tmp_path: Path) -> None:
     assert "must be a mapping" in refused(tmp_path, text).message
@@ -217,6 +231,25 @@ def test_a_file_that_is_no_mapping_is_refused(text: str, tmp_path: Path) -> None
 
 def test_a_file_nested_beyond_reason_is_refused(tmp_path: Path) -> None:
     assert "nested" in refused(tmp_path, "a: " + "[" * 5_000 + "]" * 5_000).message
+
+
+def test_aliases_of_aliases_are_refused_before_they_fill_the_memory(tmp_path: Path) -> None:
+    levels = ["l0: &l0 [x]"] + [f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 7)]
+
+    assert "more than 100,000 values" in refused(tmp_path, "\n".join(levels)).message
+
+
+def test_an_alias_stands_for_what_it_names(tmp_path: Path) -> None:
+    config = load(tmp_path, "servers: [{id: a, command: &program cat}, {id: b, command: *program}]\n")
+
+    assert [server.command for server in config.servers] == ["cat", "cat"]
+
+
+@pytest.mark.parametrize(("items", "words"), [(99_994, 'unknown key "x"'), (99_995, "more than 100,000 values")])
+def test_a_file_may_hold_a_hundred_thousand_values(items: int, words: str, tmp_path: Path) -> None:
+    text = f"servers: [{{id: a, command: cat}}]\nx: [{'1,' * items}]\n"
+
+    assert words in refused(tmp_path, text).message
 
 
 def test_a_file_that_is_not_utf_8_is_refused_with_its_line(tmp_path: Path) -> None:
