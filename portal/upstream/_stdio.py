@@ -126,17 +126,24 @@ async def _start(config: ServerConfig) -> Process:
     try:
         return await anyio.open_process(command, env=env, cwd=config.cwd, start_new_session=True)
     except FileNotFoundError:
-        where = f"the folder {config.cwd!r}" if config.cwd and not await anyio.Path(config.cwd).is_dir() else ""
-        missing = where or f"the command {config.command!r}"
-        raise UpstreamUnavailable(
-            f"{missing} was not found: install it, or write its full path", upstream=config.id, retryable=False
-        ) from None
+        missing = await _missing(config)
+        raise UpstreamUnavailable(missing, upstream=config.id, retryable=False) from None
     except PermissionError:
         message = f"the command {config.command!r} may not be executed"
         raise UpstreamUnavailable(message, upstream=config.id, retryable=False) from None
     except OSError as error:
         message = f"the command {config.command!r} could not be started: {error.strerror}"
         raise UpstreamUnavailable(message, upstream=config.id) from None
+
+
+async def _missing(config: ServerConfig) -> str:
+    """Say what was not found, the folder or the program, and what to do."""
+    if config.cwd and not await anyio.Path(config.cwd).is_dir():
+        return f"the folder {config.cwd!r} was not found: make it, or correct cwd"
+    command = config.command or ""
+    if len(command.split()) > 1:
+        return f"the command {command!r} was not found: put what follows the program under args"
+    return f"the command {command!r} was not found: install it, or write its full path"
 
 
 def _inherited() -> dict[str, str]:

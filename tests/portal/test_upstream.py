@@ -331,12 +331,21 @@ async def test_a_server_that_accepts_and_says_nothing_is_given_up_in_time(http_s
     assert status.cause == "no MCP session within 0.5 s"
 
 
-async def test_a_command_that_is_not_there_is_an_error_that_names_it() -> None:
-    async with connected(ServerConfig(id="up", command="no-such-command-anywhere")) as up:
+@pytest.mark.parametrize(
+    ("config", "cause"),
+    [
+        (ServerConfig(id="up", command="no-such-command"), "the command 'no-such-command' was not found: install it"),
+        (ServerConfig(id="up", command="npx -y foo"), "put what follows the program under args"),
+        (ServerConfig(id="up", command="cat", cwd="/no-dir"), "the folder '/no-dir' was not found: make it, or"),
+    ],
+)
+async def test_a_command_or_folder_that_is_not_there_is_an_error_that_names_it(
+    config: ServerConfig, cause: str
+) -> None:
+    async with connected(config) as up:
         status = up.status
 
-    assert status.cause is not None
-    assert status.cause.startswith("the command 'no-such-command-anywhere' was not found: install it")
+    assert cause in (status.cause or "")
     assert status.retryable is False
 
 
