@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import anyio
-import anyio.to_thread
 import typer
 
 from portal._conversation import NoConversation
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typegen import JsonObject
 
 HINT = "allow it for this once with --allow TOOL, or run the command on a terminal"
+_LINE_BYTES: Final = 4_096  # a terminal hands over no longer line
 
 
 class TerminalConversation(NoConversation):
@@ -36,14 +37,23 @@ class TerminalConversation(NoConversation):
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise ClientCannot(HINT)
         async with self._one_at_a_time:
-            # Abandoned when the command ends: a thread that waits for a key must not keep it.
-            accepts = await anyio.to_thread.run_sync(_confirm, message, abandon_on_cancel=True)
+            accepts = await _confirmed(message)
         return {"action": "accept" if accepts else "decline"}
 
 
-def _confirm(message: str) -> bool:
+async def _confirmed(message: str) -> bool:
+    """Ask until there is a yes or a no; the end of the input is a no.
+
+    It waits in the event loop: an interrupt ends no thread that reads from a terminal.
+    """
     typer.echo(f"\n{message}", err=True)
-    try:
-        return typer.confirm("Allow this call?", default=False, err=True)
-    except typer.Abort:
-        return False
+    while True:
+        typer.echo("Allow this call? [y/N]: ", nl=False, err=True)
+        await anyio.wait_readable(sys.stdin)
+        line = os.read(sys.stdin.fileno(), _LINE_BYTES)
+        word = line.decode(errors="replace").strip().lower()
+        if word in {"y", "yes"}:
+            return True
+        if word in {"", "n", "no"}:
+            return False
+        typer.echo("Answer y or n.", err=True)

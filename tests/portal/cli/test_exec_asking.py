@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.portal.cli.conftest import Portico
 
 PROGRAM = "(await codemode.clock_get_current_time({timezone: 'UTC'})).timezone"
 TIMEOUT_S = 60.0
+INTERRUPT_S = 20.0
+
+
+class Asked(NamedTuple):
+    """A command that waits for the answer to its question."""
+
+    command: subprocess.Popen[str]
+    terminal: int
+    shown: str
 
 
 @pytest.fixture
@@ -49,28 +61,50 @@ def test_a_tool_that_there_is_not_cannot_be_allowed(portico: Portico, asking: st
     assert "--allow clock_get_time: there is no such tool; did you mean clock_get_current_time?" in done.err
 
 
-@pytest.mark.parametrize(("key", "code", "expected"), [("y", 0, "UTC"), ("n", 1, "declined by the user")])
-def test_on_a_terminal_the_user_is_asked_with_the_arguments(
-    tmp_path: Path, asking: str, key: str, code: int, expected: str
-) -> None:
+@contextmanager
+def asked(folder: Path, config: str) -> Iterator[Asked]:
+    """Run the program on a terminal until it asks; what was shown until then is in ``shown``."""
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        [sys.executable, "-m", "portico", "exec", "--config", asking, PROGRAM],
+        [sys.executable, "-m", "portico", "exec", "--config", config, PROGRAM],
         stdin=theirs,
         stdout=subprocess.PIPE,
         stderr=theirs,
-        cwd=tmp_path,
+        cwd=folder,
         text=True,
+        start_new_session=True,
     ) as command:
         os.close(theirs)
         shown = ""
         while "[y/N]" not in shown:
             shown += os.read(ours, 4096).decode()
-        os.write(ours, f"{key}\n".encode())
-        out, _ = command.communicate(timeout=TIMEOUT_S)
+        try:
+            yield Asked(command, ours, shown)
+        finally:
+            command.kill()
     os.close(ours)
+
+
+@pytest.mark.parametrize(
+    ("keys", "code", "expected"),
+    [("y\n", 0, "UTC"), ("n\n", 1, "declined by the user"), ("what\nYES\n", 0, "UTC"), ("\x04", 1, "declined")],
+)
+def test_on_a_terminal_the_user_is_asked_with_the_arguments(
+    tmp_path: Path, asking: str, keys: str, code: int, expected: str
+) -> None:
+    with asked(tmp_path, asking) as (command, terminal, shown):
+        os.write(terminal, keys.encode())
+        out, _ = command.communicate(timeout=TIMEOUT_S)
 
     assert command.returncode == code
     assert expected in out
     assert "A program wants to call get_current_time" in shown
     assert '"timezone": "UTC"' in shown
+
+
+def test_an_interrupt_at_the_question_ends_the_command(tmp_path: Path, asking: str) -> None:
+    with asked(tmp_path, asking) as (command, _, _):
+        os.killpg(command.pid, signal.SIGINT)
+        out, _ = command.communicate(timeout=INTERRUPT_S)
+
+    assert (command.returncode, out) == (130, "")
