@@ -56,7 +56,7 @@ def run_demo(
     Without a ``port`` it is the default one, or a free one when that is taken. ``once`` stops after the showing.
     ``as_json`` prints one JSON object, the figures, in the place of the text. ``snippets`` makes from the configuration
     what to paste into clients: name, place and text of each. Raises ``ConfigError``, ``AddressInUse``, or
-    ``CallFailed`` when a call of the showing failed.
+    ``CallFailed`` when a call of the showing failed, or ``KeyboardInterrupt`` when a signal ended it.
     """
     console = Console(highlight=False, markup=False, emoji=False, quiet=as_json)
     config = demo_config(repository=repository, port=port)
@@ -84,26 +84,36 @@ async def _demo(
     console: Console, config: Config, job: Job, listener: socket.socket, *, once: bool, snippets: Snippets
 ) -> None:
     listening = anyio.Event()
+    is_shown = False
     async with Portal(config) as portal, anyio.create_task_group() as tasks:
 
         async def serving() -> None:
-            await serve_app(portal.app, listener, on_ready=listening.set, on_stop=portal.drain)
-            tasks.cancel_scope.cancel()  # stopped by a signal, perhaps in the middle of the showing
+            await serve_app(portal.app, listener, on_ready=listening.set, on_stop=stop)
+            tasks.cancel_scope.cancel()
+
+        def stop() -> None:
+            if not is_shown:
+                showing.cancel()  # its next call would find nobody listening
+            portal.drain()
 
         tasks.start_soon(serving)
-        await listening.wait()
-        console.print(Text("Starting the servers ..."))
-        await portal.wait_ready(_SERVERS_TIMEOUT_S)
-        show_servers(console, portal.fleet.status())
-        code, direct = await _show(console, config, job)
-        show_clients(console, config.endpoint(), snippets(config))
-        if console.quiet:
-            Console().out(json.dumps(figures(config.endpoint(), code, direct), ensure_ascii=False))
-        if once:
-            tasks.cancel_scope.cancel()
-        else:
-            console.print()
-            console.print(Text("Serving. Ctrl-C stops it.", style="bold"))
+        with anyio.CancelScope() as showing:
+            await listening.wait()
+            console.print(Text("Starting the servers ..."))
+            await portal.wait_ready(_SERVERS_TIMEOUT_S)
+            show_servers(console, portal.fleet.status())
+            code, direct = await _show(console, config, job)
+            show_clients(console, config.endpoint(), snippets(config))
+            if console.quiet:
+                Console().out(json.dumps(figures(config.endpoint(), code, direct), ensure_ascii=False))
+            is_shown = True
+            if once:
+                tasks.cancel_scope.cancel()
+            else:
+                console.print()
+                console.print(Text("Serving. Ctrl-C stops it.", style="bold"))
+    if not is_shown:
+        raise KeyboardInterrupt
 
 
 async def _show(console: Console, config: Config, job: Job) -> tuple[CodeRun, DirectRun]:
