@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
+from subprocess import run
 
 import pytest
 
@@ -30,19 +31,25 @@ def test_the_program_holds_the_inputs_as_javascript_literals() -> None:
     assert 'const days = ["2026-11-23", "2026-11-24", "2026-11-25", "2026-11-26", "2026-11-27"];' in job.program
 
 
-def test_the_demo_serves_three_servers_on_loopback(tmp_path: Path) -> None:
+def test_the_demo_serves_three_servers_on_loopback_and_confines_git_to_the_repository(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+
     config = demo_config(repository=tmp_path, port=0)
 
     assert [server.id for server in config.servers] == ["tracker", "repo", "time"]
     assert config.is_loopback
+    assert config.servers[1].args[-2:] == ("--repository", str(tmp_path))
 
 
-def test_git_is_confined_to_a_repository_that_has_a_history(tmp_path: Path) -> None:
-    (tmp_path / ".git").mkdir()
+def test_a_bare_repository_is_one(tmp_path: Path) -> None:
+    run(["git", "init", "-q", "--bare", str(tmp_path)], check=True)
 
-    _, repo, _ = demo_config(repository=tmp_path, port=0).servers
+    assert demo_config(repository=tmp_path, port=0).servers[1].args[-1] == str(tmp_path)
 
-    assert repo.args[-2:] == ("--repository", str(tmp_path))
+
+def test_a_folder_without_a_history_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is not a Git repository: name a Git repository with --repository"):
+        demo_config(repository=tmp_path, port=0)
 
 
 def test_a_repository_that_is_no_folder_is_refused(tmp_path: Path) -> None:
