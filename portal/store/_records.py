@@ -9,6 +9,7 @@ from sqlalchemy import delete, select
 
 from portal.store._record_writer import RecordWriter
 from portal.store._schema import CALLS, RUNS
+from portal.store._text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,7 +78,7 @@ class Records:
         for column in ("user", "portal", "run", "server", "tool"):
             value = getattr(wanted, column)
             if value is not None:
-                query = query.where(table.c[column] == value)
+                query = query.where(table.c[column] == plain(value))  # as it was written
         if wanted.since is not None:
             query = query.where(table.c.time >= wanted.since)
         if wanted.is_failed:
