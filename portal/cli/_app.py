@@ -40,7 +40,7 @@ COMMANDS: Final = {
     "types": _Command("_types", "types", "Print the TypeScript declarations of all tools."),
     "context": _Command("_context", "context", "Count what tools cost in context, in each mode."),
     "import": _Command("_import", "import_config", "Turn an MCP client's file into a portico.yaml."),
-    "servers": _Command("_servers", "servers", "Connect to each server and print how it is.", actions=("sync",)),
+    "servers": _Command("_servers", "servers", "Print how each server is.", actions=("sync",)),
     "portals": _Command("_portals", "portals", "Print each portal's address, servers and tools by permission."),
     "runs": _Command("_runs", "runs", "Print the programs that were run, newest first."),
     "logs": _Command("_logs", "logs", "Print the calls of tools, newest first."),

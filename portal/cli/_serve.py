@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import resource
+import sys
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -13,7 +14,7 @@ import typer
 from portal._config import Config
 from portal._portal import serve as serve_portal
 from portal.cli._collector import spare_collector
-from portal.cli._failures import discard_stdout
+from portal.cli._failures import discard
 from portal.cli._options import AsJson, ConfigPath, Debug, Host, McpConfigPath, Port  # noqa: TC001 -- typer reads them
 from portal.cli._output import plural, start_logging
 
@@ -63,7 +64,7 @@ def _announcer(config: Config, *, as_json: bool) -> Callable[[str], None]:
             typer.echo(_addresses(config, origin, as_json=as_json))
         except OSError as error:
             logger.warning("the addresses could not be printed (%s); serving all the same", error.strerror)
-            discard_stdout()
+            discard(sys.stdout)
 
     return announce
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from subprocess import run
+from pathlib import Path
+from subprocess import CompletedProcess, run
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,11 +14,27 @@ from portal._errors import AddressInUse, ConfigError, PortalError
 from portal.cli._app import COMMANDS
 from portal.cli._failures import UsageError, explained
 from sandbox import WorkerLost
+from tests.portal.cli.conftest import TIMEOUT_S
 
 if TYPE_CHECKING:
     from tests.portal.cli.conftest import Portico
 
 HEAVY = {"anyio", "engine", "mcp", "pydantic", "sandbox", "starlette", "uvicorn", "wasmtime"}
+PORTICO = f"{sys.executable} -m portico"
+ROOT = Path(__file__).parents[3]
+
+
+def shell(script: str, *, cwd: Path | None = None) -> CompletedProcess[str]:
+    return run(
+        script,
+        shell=True,
+        check=False,
+        capture_output=True,
+        encoding="utf-8",
+        errors="surrogateescape",
+        timeout=TIMEOUT_S,
+        cwd=cwd,
+    )
 
 
 def test_the_commands_are_listed(portico: Portico) -> None:
@@ -119,3 +136,37 @@ def test_a_reader_that_stops_reading_is_no_error() -> None:
     )
 
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", ["--help", "exec 1", "context --json"])
+def test_a_full_output_ends_a_command_in_few_words(arguments: str) -> None:
+    done = shell(f"env -u PYTHONUNBUFFERED {PORTICO} {arguments} > /dev/full")
+
+    words = "portico: the output cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, words)
+
+
+def test_a_demo_that_is_cut_off_says_nothing() -> None:
+    done = shell(f"{PORTICO} demo --once --port 0 | head -n 1", cwd=ROOT)
+
+    assert (done.stderr, len(done.stdout.splitlines())) == ("", 1)
+
+
+def test_an_error_output_that_takes_nothing_leaves_the_exit_code() -> None:
+    assert shell(f"{PORTICO} serve --config absent.yaml 2> /dev/full").returncode == 2
+
+
+def test_what_an_output_cannot_encode_is_escaped() -> None:
+    done = shell(f"PYTHONIOENCODING=latin-1 {PORTICO} exec '\"日é\"'")
+
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "\\u65e5\udce9\n")
+
+
+def test_a_current_folder_that_is_gone_is_said(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    environ = f"PYTHONPATH={ROOT}"
+
+    done = shell(f"cd {gone} && rmdir {gone} && {environ} {PORTICO} exec @a.js")
+
+    assert (done.returncode, done.stderr) == (2, "portico: the current folder is gone: change to another.\n")
