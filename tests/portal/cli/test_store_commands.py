@@ -120,6 +120,13 @@ def test_logs_are_chosen_by_options(options: list[str], recorded: Path, portico:
     assert len(json.loads(portico("logs", "--config", str(recorded), "--json", *options).out)) == 1
 
 
+@pytest.mark.parametrize("command", ["runs", "logs"])
+def test_a_filter_that_is_no_text_finds_nothing(command: str, recorded: Path, portico: Portico) -> None:
+    done = portico(command, "--config", str(recorded), "--user", "\udcff")
+
+    assert (done.code, done.out, "is recorded" in done.err) == (0, "", True)
+
+
 def test_a_program_run_from_the_shell_is_recorded_with_its_calls(config: Path, portico: Portico) -> None:
     portico("exec", WRITE, "--config", str(config))
 
@@ -172,6 +179,18 @@ def test_backup_copies_the_store_and_never_overwrites(recorded: Path, tmp_path: 
 
     assert copied["bytes"] == (tmp_path / "copy.db").stat().st_size
     assert (again.code, "copy.db exists: name a new file" in again.err) == (2, True)
+
+
+@pytest.mark.parametrize("kind", ["empty", "other"])
+def test_backup_of_what_is_no_store_is_refused(kind: str, config: Path, tmp_path: Path, portico: Portico) -> None:
+    (tmp_path / "state").mkdir()
+    with closing(sqlite3.connect(tmp_path / "state" / "portico.db")) as connection:
+        connection.execute("CREATE TABLE t (x)" if kind == "other" else "SELECT 1")
+
+    done = portico("backup", "copy.db", "--config", str(config))
+
+    assert (done.code, done.out, "holds no store" in done.err) == (2, "", True)
+    assert not (tmp_path / "copy.db").exists()
 
 
 def test_backup_of_postgresql_names_the_tool_for_it_without_the_password(config: Path, portico: Portico) -> None:
