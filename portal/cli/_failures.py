@@ -72,9 +72,10 @@ def _report(error: BaseException, *, shows_traceback: bool) -> int:
 
 def _give_up(output: TextIO | None) -> None:
     """Keep Python from complaining while it shuts down when ``output`` takes nothing more."""
+    if output is None:
+        return
     try:
-        if output is not None:
-            output.flush()
+        output.flush()
     except OSError:
         discard(output)
 
