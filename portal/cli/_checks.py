@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 import time
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from portal._errors import StoreError
 from portal.cli._output import plural
 from portal.cli._session import opened
+from portal.store import schema_version
 from sandbox import Capabilities, Limits, Sandbox, SandboxConfig, SandboxError
 
 if TYPE_CHECKING:
@@ -110,6 +112,24 @@ def _cache(status: SandboxStatus) -> Check:
 
 async def _refuse_call(call: HostCall) -> bytes:
     raise LookupError(call.method)
+
+
+async def check_store(config: Config) -> Check:
+    """Where the store is, its schema, and whether it can be written; one that is not there yet stays so."""
+    location = config.store_url
+    try:
+        version = await schema_version(location)
+    except StoreError as error:
+        return Check(subject="store", state="broken", detail=str(error))
+    if location.path is not None:
+        there = next(path for path in (location.path, *location.path.parents) if path.exists())
+        folder = there.parent if version is not None else there
+        if not folder.is_dir() or not all(os.access(path, os.W_OK) for path in (there, folder)):
+            detail = f"{location} cannot be written: check {there}, its owner and its permissions"
+            return Check(subject="store", state="broken", detail=detail)
+    if version is None:
+        return Check(subject="store", state="ok", detail=f"{location}, not there yet: a portal makes it when it starts")
+    return Check(subject="store", state="ok", detail=f"{location}, schema {version}")
 
 
 async def check_servers(config: Config) -> list[Check]:

@@ -9,7 +9,7 @@ import anyio
 import typer
 
 from portal._config import Config
-from portal.cli._checks import check_machine, check_sandbox, check_servers
+from portal.cli._checks import check_machine, check_sandbox, check_servers, check_store
 from portal.cli._failures import FAILED
 from portal.cli._options import AsJson, ConfigPath, Debug, McpConfigPath  # noqa: TC001 -- typer reads them
 from portal.cli._output import print_json, print_table, start_logging
@@ -34,7 +34,9 @@ def doctor(
     start_logging(is_debug=debug, level=logging.CRITICAL)
     settings = Config.from_env(config=config, mcp_config=mcp_config)
     checks: list[Check] = [*check_machine(settings), *anyio.run(check_sandbox, settings)]
-    if not offline:
+    store = anyio.run(check_store, settings)
+    checks.append(store)
+    if not offline and store.state != "broken":  # nothing is served without it
         checks += anyio.run(check_servers, settings)
     if as_json:
         rows: list[JsonValue] = [

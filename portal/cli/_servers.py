@@ -88,14 +88,18 @@ def sync(
     settings = Config.from_env(config=config, mcp_config=mcp_config)
     for server_id in ids or ():
         check_server(settings, server_id)
-    synced = anyio.run(_sync, settings, ids or [server.id for server in settings.servers])
+    wanted = ids or [server.id for server in settings.servers]
+    synced = anyio.run(_sync, settings, wanted)
     statuses = [one.status for one in synced]
     if as_json:
         print_json([{**_as_json(one.status), "changed": list(one.changed), "failure": one.failure} for one in synced])
-    else:
+    elif synced:
         rows = [[s.status.id, s.status.status, *_counts(s.status), ", ".join(s.changed) or "nothing"] for s in synced]
         print_table(rows, headings=["ID", "STATUS", "TOOLS", "PROMPTS", "RESOURCES", "CHANGED"])
         _explain(statuses)
+    for server in settings.servers:
+        if server.id in wanted and not server.enabled:
+            note(f"{server.id} is switched off by the configuration (enabled: false), so it was not listed.")
     for one in synced:
         if one.failure is not None and one.status.status == "ready":
             note(f"{one.status.id} could not be listed: {one.failure}")
@@ -116,6 +120,8 @@ async def _statuses(config: Config) -> list[ServerStatus]:
 async def _sync(config: Config, server_ids: list[str]) -> tuple[Synced, ...]:
     chosen = [server for server in config.servers if server.id in server_ids]
     enabled = [server.id for server in chosen if server.enabled]
+    if not enabled:
+        return ()
     async with waiting_for(lambda: enabled):
         report = await ask_sync(config, enabled)
     if report is not None:

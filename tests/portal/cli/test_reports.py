@@ -132,6 +132,15 @@ def test_servers_sync_with_its_options_before_it_is_refused(options: tuple[str, 
     assert "options go after sync: portico servers sync [ID]... --config FILE." in done.err
 
 
+def test_servers_sync_of_a_server_that_is_off_says_so(tmp_path: Path, portico: Portico) -> None:
+    configure(tmp_path, "{id: off, command: cat, enabled: false}")
+
+    done = portico("servers", "sync", "off", "--config", "portico.yaml")
+
+    assert (done.code, done.out) == (0, "")
+    assert "off is switched off by the configuration (enabled: false), so it was not listed." in done.err
+
+
 def test_servers_sync_of_an_unknown_server_is_refused(portico: Portico) -> None:
     done = portico("servers", "sync", "traker")
 
@@ -191,6 +200,33 @@ def test_doctor_names_a_damaged_store_among_its_checks(tmp_path: Path, portico: 
     states = {check["subject"]: check["state"] for check in json.loads(done.out)}
     assert (done.code, done.err) == (1, "")
     assert (states["sandbox"], states["store"]) == ("ok", "broken")
+
+
+def store_line(portico: Portico, data_dir: Path) -> tuple[str, str]:
+    done = portico("doctor", "--offline", "--json", environ={"PORTICO_DATA_DIR": str(data_dir)})
+    (check,) = [check for check in json.loads(done.out) if check["subject"] == "store"]
+    return check["state"], check["detail"]
+
+
+def test_doctor_says_where_the_store_is_and_makes_none(tmp_path: Path, portico: Portico) -> None:
+    state, detail = store_line(portico, tmp_path / "data")
+
+    assert (state, detail.startswith(f"{tmp_path}/data/portico.db, not there yet")) == ("ok", True)
+    assert not (tmp_path / "data").exists()
+
+
+def test_doctor_says_which_schema_the_store_has(tmp_path: Path, portico: Portico) -> None:
+    portico("migrate", environ={"PORTICO_DATA_DIR": str(tmp_path)})
+
+    assert store_line(portico, tmp_path) == ("ok", f"{tmp_path}/portico.db, schema 0002")
+
+
+def test_doctor_says_that_a_store_cannot_be_written(tmp_path: Path, portico: Portico) -> None:
+    (tmp_path / "data").write_text("a file where the folder should be")
+
+    state, detail = store_line(portico, tmp_path / "data")
+
+    assert (state, "cannot be written: check" in detail) == ("broken", True)
 
 
 def test_doctor_checks_the_configuration_first(tmp_path: Path, portico: Portico) -> None:
