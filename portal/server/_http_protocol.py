@@ -20,6 +20,8 @@ from portal.server._http_messages import MAX_HEAD_BYTES
 if TYPE_CHECKING:
     from asyncio import TimerHandle, Transport
 
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
 HEAD_S: Final = 30.0
 """The longest that a client may take to send the head of a request."""
 REFUSED_S: Final = 2.0
@@ -92,8 +94,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse_head(self) -> None:
         self._is_refused = True
-        if self.cycle is not None and not self.cycle.response_complete:  # an answer is being written: no other after it
-            self.cycle.keep_alive = False
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # there is none before the first request
+        if cycle is not None and not cycle.response_complete:  # an answer is being written: no other after it
+            cycle.keep_alive = False
             self.pipeline.clear()
             return
         # Closing at once would take the answer away from a client that is still sending.
