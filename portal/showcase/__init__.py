@@ -7,5 +7,6 @@ from __future__ import annotations
 
 from portal.showcase._caller import CallFailed
 from portal.showcase._run import run_demo
+from portal.showcase._setup import is_repository
 
-__all__ = ["CallFailed", "run_demo"]
+__all__ = ["CallFailed", "is_repository", "run_demo"]

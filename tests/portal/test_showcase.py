@@ -47,9 +47,8 @@ def test_a_bare_repository_is_one(tmp_path: Path) -> None:
     assert demo_config(repository=tmp_path, port=0).servers[1].args[-1] == str(tmp_path)
 
 
-def test_a_folder_without_a_history_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="is not a Git repository: name a Git repository with --repository"):
-        demo_config(repository=tmp_path, port=0)
+def test_git_is_not_confined_to_a_folder_without_a_history(tmp_path: Path) -> None:
+    assert demo_config(repository=tmp_path, port=0).servers[1].args == ("-m", "mcp_server_git")
 
 
 def test_a_repository_that_is_no_folder_is_refused(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.portal.cli.conftest import Portico
+
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
@@ -67,3 +69,19 @@ def test_a_signal_after_the_showing_ends_the_serving(repository: Path) -> None:
         _, err = process.communicate()
 
     assert (process.returncode, err) == (0, "")
+
+
+def test_a_folder_that_is_named_has_to_be_a_repository(tmp_path: Path, portico: Portico) -> None:
+    done = portico("demo", "--once", "--repository", str(tmp_path))
+
+    assert (done.code, done.out) == (2, "")
+    assert "is not a Git repository: name a Git repository with --repository." in done.err
+
+
+def test_without_a_repository_here_the_demo_says_so_and_shows_the_rest(tmp_path: Path) -> None:
+    with showing(tmp_path, "Serving.") as process:
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate()
+
+    assert process.returncode == 0
+    assert "this folder is not a Git repository, so that there are no commits to show" in err
