@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from portal._errors import ConfigError
 from portal.cli._clients import CLIENTS, Target, snippet_for
 from portal.cli._options import AsJson, Debug, Port  # noqa: TC001 -- typer reads them
 from portal.cli._output import note, start_logging
@@ -33,9 +32,9 @@ _SHOWN: Final = {
 def demo(
     *,
     repository: Annotated[
-        Path | None,
+        Path,
         typer.Option("--repository", metavar="FOLDER", help="The Git repository to read; this folder if not given."),
-    ] = None,
+    ] = Path(),
     once: Annotated[bool, typer.Option("--once", help="Stop after the showing instead of serving on.")] = False,
     port: Port = None,
     as_json: AsJson = False,
@@ -47,12 +46,9 @@ def demo(
     direct tool calls: what came back, the calls, the time and the tokens of each.
     """
     start_logging(is_debug=debug, level=logging.ERROR, serves=True)
-    folder = (repository or Path()).absolute()
+    folder = repository.absolute()
     if folder.is_dir() and not is_repository(folder):
-        advice = "name a Git repository with --repository"
-        if repository is not None:
-            raise ConfigError(f"{folder} is not a Git repository: {advice}.")
-        note(f"this folder is not a Git repository, so that there are no commits to show: {advice}")
+        note(f"{folder} is no Git repository, so that there are no commits to show: name one with --repository")
     run_demo(repository=folder, port=port, once=once, as_json=as_json, snippets=_snippets)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -12,6 +11,8 @@ from threading import Timer
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
+
+from tests.acceptance._running import clean_environ
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -76,14 +77,13 @@ def serving(
     stderr: int = subprocess.PIPE,
 ) -> Iterator[subprocess.Popen[str]]:
     """Run ``portico serve`` at any free port until the block ends; ``open_files`` are the soft and the hard bound."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("PORTICO_")}
     bound = [] if open_files is None else ["prlimit", f"--nofile={open_files[0]}:{open_files[1]}"]
     with subprocess.Popen(
         [*bound, sys.executable, "-m", "portico", "serve", "--port", "0", *arguments],
         stdout=stdout,
         stderr=stderr,
         text=True,
-        env=environ | ({"PORTICO_TOKEN": token} if token else {}),
+        env=clean_environ({"PORTICO_TOKEN": token} if token else {}),
     ) as process:
         watchdog = Timer(TIMEOUT_S, process.kill)
         watchdog.start()
@@ -103,7 +103,6 @@ def line(process: subprocess.Popen[str]) -> str:
 @pytest.fixture
 def portico(tmp_path: Path) -> Portico:
     def run(*arguments: str, environ: Mapping[str, str] | None = None, stdin: str = "") -> Done:
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("PORTICO_")}
         done = subprocess.run(
             [sys.executable, "-m", "portico", *arguments],
             check=False,
@@ -113,7 +112,7 @@ def portico(tmp_path: Path) -> Portico:
             input=stdin,
             timeout=TIMEOUT_S,
             cwd=tmp_path,
-            env={**inherited, **(environ or {})},
+            env=clean_environ(environ),
         )
         return Done(code=done.returncode, out=done.stdout, err=" ".join(done.stderr.split()))
 

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from mcp import Client
 
-from tests.acceptance._running import free_port, until_settled
+from tests.acceptance._running import clean_environ, free_port, until_settled
 from tests.portal.cli.conftest import TIMEOUT_S, serving
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ async def test_a_portal_without_standard_streams_serves_and_stops(
     config, port = tmp_path / "portico.yaml", free_port()
     config.write_text(f"servers: [{time_server}]\ndata_dir: data\n")
     portico = [sys.executable, "-m", "portico", "serve", "--config", str(config), "--port", str(port)]
-    with subprocess.Popen(["sh", "-c", f'exec "$@" {closed}', "sh", *portico]) as process:
+    with subprocess.Popen(["sh", "-c", f'exec "$@" {closed}', "sh", *portico], env=clean_environ()) as process:
         try:
             servers = await servers_at(f"http://127.0.0.1:{port}")
             streams = [str(Path(f"/proc/{process.pid}/fd/{number}").readlink()) for number in range(3)]

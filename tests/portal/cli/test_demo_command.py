@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.acceptance._running import clean_environ
 from tests.portal.cli.conftest import TIMEOUT_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from tests.portal.cli.conftest import Portico
 
 
 @pytest.fixture
@@ -33,14 +32,13 @@ def repository(tmp_path: Path) -> Path:
 @contextmanager
 def showing(repository: Path, until: str) -> Iterator[subprocess.Popen[str]]:
     """Run the demo; the block starts when it has printed a line that starts with ``until``."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("PORTICO_")}
     with subprocess.Popen(
         [sys.executable, "-m", "portico", "demo", "--port", "0"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         cwd=repository,
-        env=environ | {"PORTICO_DATA_DIR": str(repository / "data"), "PYTHONUNBUFFERED": "1"},
+        env=clean_environ({"PORTICO_DATA_DIR": str(repository / "data"), "PYTHONUNBUFFERED": "1"}),
         start_new_session=True,
     ) as process:
         watchdog = Timer(TIMEOUT_S, process.kill)
@@ -71,17 +69,10 @@ def test_a_signal_after_the_showing_ends_the_serving(repository: Path) -> None:
     assert (process.returncode, err) == (0, "")
 
 
-def test_a_folder_that_is_named_has_to_be_a_repository(tmp_path: Path, portico: Portico) -> None:
-    done = portico("demo", "--once", "--repository", str(tmp_path))
-
-    assert (done.code, done.out) == (2, "")
-    assert "is not a Git repository: name a Git repository with --repository." in done.err
-
-
 def test_without_a_repository_here_the_demo_says_so_and_shows_the_rest(tmp_path: Path) -> None:
     with showing(tmp_path, "Serving.") as process:
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate()
 
     assert process.returncode == 0
-    assert "this folder is not a Git repository, so that there are no commits to show" in err
+    assert f"{tmp_path} is no Git repository, so that there are no commits to show" in err
