@@ -14,6 +14,8 @@ MAX_LINES: Final = 10_000
 """Some 2 MB: what a busy portal logs in ten seconds."""
 FLUSH_S: Final = 1.0
 """How long an orderly end waits for a reader."""
+GATHER_S: Final = 0.05
+"""Between two writes of the thread: to be woken for each line, it would take the interpreter from the calls."""
 _POLL_S: Final = 0.01
 
 
@@ -73,6 +75,8 @@ class ThreadHandler(logging.Handler):
             if not self._write([*lines, *self._omission()]):
                 self._lost += len(lines)
             self._done += len(lines)
+            if is_open:
+                time.sleep(GATHER_S)
 
     def _omission(self) -> list[str]:
         """Say how many lines were left out since that was said last."""
