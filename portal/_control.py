@@ -29,6 +29,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from portal._secret import Secret
 from portal._version import VERSION
 from portal.upstream import ServerStatus, Synced
+from portal.wire import encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     from portal._config import Config
     from portal.upstream import Fleet
-    from typegen import JsonObject
+    from typegen import JsonObject, JsonValue
 
 logger = logging.getLogger("portico.portal")
 
@@ -104,7 +105,7 @@ async def ask_sync(config: Config, server_ids: Sequence[str]) -> PortalReport | 
 
 
 async def _ask(config: Config, question: JsonObject, *, is_one_enough: bool) -> list[PortalReport]:
-    line = _line({**question, "configuration": _fingerprint(config)})
+    line = encode({**question, "configuration": _fingerprint(config)}) + b"\n"
     reports: list[PortalReport] = []
 
     async def ask(path: Path) -> None:
@@ -171,13 +172,13 @@ async def _serve_one(stream: SocketStream, fleet: Fleet, *, fingerprint: str) ->
         async with stream:
             with anyio.fail_after(PATIENCE_S):
                 line = await BufferedByteReceiveStream(stream).receive_until(b"\n", MAX_QUESTION_BYTES)
-            answer: list[JsonObject] | None = None
+            answer: list[JsonValue] | None = None
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(beat)
                 answer = await _answer(line, fleet, fingerprint=fingerprint)
                 tasks.cancel_scope.cancel()
             with anyio.fail_after(PATIENCE_S):
-                await stream.send(_line({"pid": os.getpid(), "servers": answer}))
+                await stream.send(encode({"pid": os.getpid(), "servers": answer}) + b"\n")
     except _ENDED as error:
         logger.debug("a command went without its answer: %s", type(error).__name__)
     except Exception:
@@ -185,7 +186,7 @@ async def _serve_one(stream: SocketStream, fleet: Fleet, *, fingerprint: str) ->
         logger.exception("a command could not be answered")
 
 
-async def _answer(line: bytes, fleet: Fleet, *, fingerprint: str) -> list[JsonObject] | None:
+async def _answer(line: bytes, fleet: Fleet, *, fingerprint: str) -> list[JsonValue] | None:
     """Return what was asked for; None for a question with another configuration, or none that is understood."""
     try:
         question = json.loads(line)
@@ -205,10 +206,6 @@ async def _answer(line: bytes, fleet: Fleet, *, fingerprint: str) -> list[JsonOb
 def _synced(told: dict[str, Any]) -> Synced:
     status = ServerStatus(**told["status"])
     return Synced(status=status, changed=tuple(told["changed"]), failure=told["failure"])
-
-
-def _line(message: Mapping[str, object]) -> bytes:
-    return json.dumps(message).encode() + b"\n"  # of the standard library: names and causes may not be Unicode
 
 
 def _fingerprint(config: Config) -> str:

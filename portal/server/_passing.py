@@ -67,11 +67,15 @@ class Passing:
         except UpstreamRejected as rejection:  # by HTTP, whose status is no code of JSON-RPC
             raise RpcError(INTERNAL_ERROR, rejection.message) from rejection
         except UpstreamRefused as refusal:
-            # The server's own JSON-RPC error is the client's to see as it is.
-            code = refusal.code if refusal.code is not None else INTERNAL_ERROR
-            raise RpcError(code, refusal.message, refusal.data) from refusal
+            raise own_error(refusal) from refusal
         except UpstreamFailure as failure:
             raise RpcError(INTERNAL_ERROR, failure.message) from failure
+
+
+def own_error(refusal: UpstreamRefused) -> RpcError:
+    """Return a server's own JSON-RPC error, which is the client's to see as it is."""
+    code = refusal.code if refusal.code is not None else INTERNAL_ERROR
+    return RpcError(code, refusal.message, refusal.data)
 
 
 def forwarded_meta(meta: JsonObject) -> JsonObject:

@@ -13,13 +13,13 @@ from portal.server._invoker import PortalInvoker
 from portal.server._modes import LISTING_MODES, Mode
 from portal.server._own_tools import OWN_SERVER_ID
 from portal.server._params import object_param, shown, text_param
-from portal.server._passing import forwarded_meta
+from portal.server._passing import forwarded_meta, own_error
 from portal.server._program import ProgramConversation
 from portal.server._questions import pages_of
 from portal.server._resources import with_listed_uris
 from portal.server._sealed_state import ROUND_PARAMS
 from portal.server._tool_results import error_result
-from portal.wire import INTERNAL_ERROR, INVALID_PARAMS, RpcError
+from portal.wire import INVALID_PARAMS, RpcError
 
 if TYPE_CHECKING:
     from engine import Engine
@@ -176,9 +176,7 @@ class ToolCalls:
         except UpstreamRefused as refusal:
             for elicitation_id in pages_of(refusal):
                 self._announcements.expect(entry.server_id, elicitation_id, request.caller)
-            # The server's own JSON-RPC error is the client's to see as it is.
-            code = refusal.code if refusal.code is not None else INTERNAL_ERROR
-            raise RpcError(code, refusal.message, refusal.data) from refusal
+            raise own_error(refusal) from refusal
         except (UpstreamFailure, CallDenied) as failure:
             return error_result(failure.message)
         return with_listed_uris(result, entry.server_id, listing)

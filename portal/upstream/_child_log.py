@@ -36,7 +36,8 @@ class ChildLog:
         self._ends_at = 0.0
         self._lines = 0
         self._chars = 0
-        self._left_out = 0
+        self.left_out = 0  # lines, in all
+        self._told = 0  # of them
         self._level = logging.NOTSET
 
     def write(self, level: int, text: str) -> None:
@@ -46,17 +47,17 @@ class ChildLog:
             self._ends_at, self._lines, self._chars = now + PERIOD_S, 0, 0
         if self._lines >= MAX_LINES or self._chars + len(text) > MAX_CHARS:
             self._level = max(self._level, level)
-            self._left_out += 1
-            if self._left_out == 1:
+            if self.left_out == self._told:
                 self._tasks.start_soon(self._say_left_out)
+            self.left_out += 1
             return
         self._lines += 1
         self._chars += len(text)
         logger.log(level, "%s: %s", self._server_id, text)
 
-    async def rest(self) -> None:
-        """Pause where lines are being left out: a child that writes without end must not take a core."""
-        if self._left_out:
+    async def rest(self, before: int) -> None:
+        """Pause if more than ``before`` lines were left out: a stream that is written without end must not take a core."""
+        if self.left_out > before:
             await anyio.sleep(REST_S)
 
     async def _say_left_out(self) -> None:
@@ -64,5 +65,5 @@ class ChildLog:
             await anyio.sleep(PERIOD_S)
         finally:
             message = "%s: %d more lines of what it printed were left out of this log"
-            logger.log(self._level, message, self._server_id, self._left_out)
-            self._left_out, self._level = 0, logging.NOTSET
+            logger.log(self._level, message, self._server_id, self.left_out - self._told)
+            self._told, self._level = self.left_out, logging.NOTSET

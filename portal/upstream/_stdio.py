@@ -158,6 +158,7 @@ async def _read_messages(
     assert process.stdout is not None  # noqa: S101 -- open_process was asked for pipes
     with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
         async for chunk in process.stdout:
+            before = log.left_out
             for line in lines.feed(chunk):
                 if isinstance(line, TooLong):
                     what = "an answer" if line.is_answer else "a message"
@@ -171,7 +172,7 @@ async def _read_messages(
                         return
                 else:
                     _take(line, channel, log)
-            await log.rest()
+            await log.rest(before)
     with anyio.move_on_after(EXIT_WAIT_S):  # its end says more than that of its output
         await _has_ended(process, EXIT_WAIT_S)
         await anyio.sleep(REST_S + POLL_S)  # and so do its last lines, which are read meanwhile
@@ -205,10 +206,11 @@ async def _log_stderr(process: Process, outcome: ChildOutcome, log: ChildLog) ->
     with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
         async for lines in _lines(process.stderr):
             outcome.last_lines.extend(lines)
+            before = log.left_out
             for line in lines:
                 log.write(logging.INFO, line)
             if process.returncode is None:
-                await log.rest()
+                await log.rest(before)
 
 
 async def _lines(stream: ByteReceiveStream) -> AsyncIterator[list[str]]:
