@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -65,6 +65,15 @@ def wait_for(file: Path) -> None:
         time.sleep(0.02)
 
 
+def ended_twice(process: subprocess.Popen[Any], folder: Path, name: str) -> int:
+    """End a portal that serves a stubborn server, and send the signal ``name`` while it closes; return its code."""
+    wait_for(folder / "up")
+    process.send_signal(signal.SIGTERM)
+    wait_for(folder / "closing")
+    process.send_signal(getattr(signal, name))
+    return process.wait(TIMEOUT_S)
+
+
 @contextmanager
 def hang_up(action: signal.Handlers) -> Iterator[None]:
     """Have processes that start in the block begin with ``action`` for SIGHUP."""
@@ -79,11 +88,7 @@ def hang_up(action: signal.Handlers) -> Iterator[None]:
 def test_no_second_signal_ends_a_portal_that_closes_its_servers(name: str, stubborn: Path) -> None:
     with hang_up(signal.SIG_DFL), serving("--json", "--config", str(stubborn)) as process:
         line(process)
-        wait_for(stubborn.parent / "up")
-        process.send_signal(signal.SIGTERM)
-        wait_for(stubborn.parent / "closing")
-        process.send_signal(getattr(signal, name))
-        code = process.wait(TIMEOUT_S)
+        code = ended_twice(process, stubborn.parent, name)
 
     assert code == 0
 
@@ -95,11 +100,7 @@ def test_nor_one_over_stdio(name: str, stubborn: Path) -> None:
         hang_up(signal.SIG_DFL),
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process,
     ):
-        wait_for(stubborn.parent / "up")
-        process.send_signal(signal.SIGTERM)
-        wait_for(stubborn.parent / "closing")
-        process.send_signal(getattr(signal, name))
-        code = process.wait(TIMEOUT_S)
+        code = ended_twice(process, stubborn.parent, name)
 
     assert code == 0
 

@@ -9,14 +9,20 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import httpx2
 import pytest
 
+from portal import ServerConfig
+from tests.portal.passing._asking import Asking
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
+
+    from tests.portal.conftest import PortalAt, Serving
 
 JSON = dict[str, Any]
 BOTH = "application/json, text/event-stream"
 MODERN = "2026-07-28"
 RawAt: TypeAlias = "Callable[..., AbstractAsyncContextManager[RawClient]]"
+AskedClient: TypeAlias = "Callable[[], AbstractAsyncContextManager[RawClient]]"
 PATIENCE_S = 20.0
 
 
@@ -102,3 +108,24 @@ def raw_client() -> RawAt:
             yield RawClient(http, origin + path)
 
     return open_client
+
+
+CONFIRM = request("tools/call", {"name": "up_confirm", "arguments": {}}, 5)
+"""A call that makes ``Asking`` ask its client."""
+
+
+@pytest.fixture
+def asked_client(portal_at: PortalAt, serving: Serving, raw_client: RawAt) -> AskedClient:
+    """Open a client of a portal before ``Asking``, of the era of handshakes, that takes elicitations."""
+
+    @asynccontextmanager
+    async def begun() -> AsyncIterator[RawClient]:
+        async with (
+            serving(Asking("2025-06-18")) as url,
+            portal_at(ServerConfig(id="up", url=url)) as (_, origin),
+            raw_client(origin) as raw,
+        ):
+            await raw.begin(capabilities={"elicitation": {}})
+            yield raw
+
+    return begun

@@ -9,31 +9,24 @@ import anyio
 
 from portal import ServerConfig
 from portal.server import _channel, _event_stream, _exchanges, _session_http
-from tests.portal.clients.conftest import events, request
+from tests.portal.clients.conftest import CONFIRM, events, request
 from tests.portal.clients.test_sessions import face_of
 from tests.portal.conftest import until
-from tests.portal.passing._asking import Asking
 
 if TYPE_CHECKING:
     import pytest
 
-    from tests.portal.clients.conftest import RawAt
+    from tests.portal.clients.conftest import AskedClient, RawAt
     from tests.portal.conftest import PortalAt, Serving, Upstreamed
 
 OLD = "2025-06-18"
 
 
 async def test_a_call_goes_on_when_its_stream_is_cut_and_the_client_gets_the_rest_once(
-    portal_at: PortalAt, serving: Serving, raw_client: RawAt
+    asked_client: AskedClient,
 ) -> None:
-    async with (
-        serving(Asking(OLD)) as url,
-        portal_at(ServerConfig(id="up", url=url)) as (_, origin),
-        raw_client(origin) as raw,
-    ):
-        await raw.begin(capabilities={"elicitation": {}})
-        call = request("tools/call", {"name": "up_confirm", "arguments": {}}, 5)
-        async with raw.stream("POST", call) as response:
+    async with asked_client() as raw:
+        async with raw.stream("POST", CONFIRM) as response:
             found = events(response)
             await anext(found)
             question = await anext(found)

@@ -10,14 +10,14 @@ import pytest
 
 from portal import Portal, Secret, ServerConfig
 from portal.server import _sessions
-from tests.portal.clients.conftest import events, request
+from tests.portal.clients.conftest import CONFIRM, events, request
 from tests.portal.passing._asking import Asking
 from tests.portal.upstream.conftest import serving_scripted
 from tests.portal.upstream.offering import Offering
 
 if TYPE_CHECKING:
     from portal.server._http import HttpFace
-    from tests.portal.clients.conftest import RawAt
+    from tests.portal.clients.conftest import AskedClient, RawAt
     from tests.portal.conftest import PortalAt, Serving, Upstreamed
     from tests.portal.upstream.conftest import Asked
 
@@ -92,23 +92,14 @@ async def test_a_handshake_agrees_on_a_version_that_has_one(
     assert greeting.json()["result"]["protocolVersion"] == agreed
 
 
-async def test_a_question_comes_on_the_stream_of_its_call_and_its_answer_is_posted(
-    portal_at: PortalAt, serving: Serving, raw_client: RawAt
-) -> None:
-    async with (
-        serving(Asking(OLD)) as url,
-        portal_at(ServerConfig(id="up", url=url)) as (_, origin),
-        raw_client(origin) as raw,
-    ):
-        await raw.begin(capabilities={"elicitation": {}})
-        call = request("tools/call", {"name": "up_confirm", "arguments": {}}, 5)
-        async with raw.stream("POST", call) as response:
-            found = events(response)
-            primed = await anext(found)
-            question = await anext(found)
-            asked = json_of(question)
-            answered = await raw.post({"jsonrpc": "2.0", "id": asked["id"], "result": {"action": "decline"}})
-            last = json_of(await anext(found))
+async def test_a_question_comes_on_the_stream_of_its_call_and_its_answer_is_posted(asked_client: AskedClient) -> None:
+    async with asked_client() as raw, raw.stream("POST", CONFIRM) as response:
+        found = events(response)
+        primed = await anext(found)
+        question = await anext(found)
+        asked = json_of(question)
+        answered = await raw.post({"jsonrpc": "2.0", "id": asked["id"], "result": {"action": "decline"}})
+        last = json_of(await anext(found))
 
     assert (primed["data"], primed["retry"]) == ("", "1000")
     assert asked["method"] == "elicitation/create"
@@ -156,21 +147,13 @@ async def test_a_question_of_a_call_that_ends_is_taken_back_before_the_answer(
     assert rest[1]["id"] == 5
 
 
-async def test_a_question_that_was_answered_is_not_taken_back(
-    portal_at: PortalAt, serving: Serving, raw_client: RawAt
-) -> None:
-    async with (
-        serving(Asking(OLD)) as url,
-        portal_at(ServerConfig(id="up", url=url)) as (_, origin),
-        raw_client(origin) as raw,
-    ):
-        await raw.begin(capabilities={"elicitation": {}})
-        async with raw.stream("POST", request("tools/call", {"name": "up_confirm", "arguments": {}}, 5)) as response:
-            found = events(response)
-            await anext(found)
-            asked = json_of(await anext(found))
-            await raw.post({"jsonrpc": "2.0", "id": asked["id"], "result": {"action": "decline"}})
-            rest = [json_of(event) async for event in found]
+async def test_a_question_that_was_answered_is_not_taken_back(asked_client: AskedClient) -> None:
+    async with asked_client() as raw, raw.stream("POST", CONFIRM) as response:
+        found = events(response)
+        await anext(found)
+        asked = json_of(await anext(found))
+        await raw.post({"jsonrpc": "2.0", "id": asked["id"], "result": {"action": "decline"}})
+        rest = [json_of(event) async for event in found]
 
     assert [message.get("id") for message in rest] == [5]
 
