@@ -71,12 +71,14 @@ class PortalReport:
 async def serve_control(config: Config, fleet: Fleet) -> None:
     """Answer commands until cancelled. Where no socket can be made, say so in the log and return."""
     path = config.data_dir / _NAMES.replace("*", secrets.token_hex(4))
+    unnamed = path.with_suffix(".new")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _remove_left_over(path.parent)
-        with _address(path) as address:
+        with _address(unnamed) as address:
             listener = await anyio.create_unix_listener(address, mode=_MODE)
         async with listener:
+            unnamed.rename(path)  # now that somebody listens: who finds the name can ask
             await _accept(listener, fleet, fingerprint=_fingerprint(config))
     except OSError as error:
         reason = error.strerror or str(error)

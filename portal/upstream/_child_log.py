@@ -56,7 +56,7 @@ class ChildLog:
         logger.log(level, "%s: %s", self._server_id, text)
 
     async def rest(self, before: int) -> None:
-        """Pause if more than ``before`` lines were left out: a stream that is written without end must not take a core."""
+        """Pause if more than ``before`` lines were left out: what is written without end must not take a core."""
         if self.left_out > before:
             await anyio.sleep(REST_S)
 
