@@ -26,6 +26,7 @@ from sandbox._post import Post
 from sandbox._process import WorkerProcess
 from sandbox._run import Program, Run
 from sandbox._transcript import Transcript
+from sandbox._turns import Turns
 from sandbox._workers import Place
 
 if TYPE_CHECKING:
@@ -122,7 +123,14 @@ async def test_whatever_a_worker_sends_its_run_ends_and_says_why_if_it_failed(
 
     async def drive() -> None:
         place = Place(post, worker, RUN)
-        run = Run(program, place, transcript=transcript, stop=stop, on_report=lambda _report, _calls: None)
+        run = Run(
+            program,
+            place,
+            transcript=transcript,
+            turns=Turns(),
+            stop=stop,
+            on_report=lambda _report, _calls: None,
+        )
         with scope:
             try:
                 ended.append(await run.drive())

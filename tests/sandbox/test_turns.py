@@ -1,0 +1,84 @@
+"""Host calls that are answered without a wait: how many begin before everything else in the event loop has its turn."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from sandbox._turns import AT_ONCE, Turns
+from tests.sandbox._programs import value_of
+
+if TYPE_CHECKING:
+    from sandbox import HostCall
+    from tests.sandbox._programs import Execute
+
+
+class Ticks:
+    """How often the event loop came round to a task that does nothing else."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def run(self) -> None:
+        while True:
+            await checkpoint()
+            self.count += 1
+
+
+async def test_calls_that_are_answered_without_a_wait_hold_up_nothing_else(execute: Execute) -> None:
+    ticks, seen = Ticks(), Counter[int]()
+
+    async def on_call(_: HostCall) -> bytes:
+        seen[ticks.count] += 1
+        return b"1"
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ticks.run)
+        source = "(await Promise.all(Array.from({length: 300}, () => host.any()))).length"
+        outcome = await execute(source, on_call=on_call)
+        tasks.cancel_scope.cancel()
+
+    assert value_of(outcome) == seen.total() == 300
+    assert (
+        max(seen.values()) <= 2 * AT_ONCE
+    )  # from one tick to the next there may be the end of a turn and the next one
+
+
+async def test_calls_begin_in_the_order_in_which_they_come_and_those_that_are_cancelled_take_no_room() -> None:
+    turns, came = Turns(), list[int]()
+    gone = range(AT_ONCE, 4 * AT_ONCE)
+    scopes = [anyio.CancelScope() for _ in range(6 * AT_ONCE)]
+
+    async def call(number: int) -> None:
+        with scopes[number]:
+            await turns.take()
+            came.append(number)
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(len(scopes)):
+            tasks.start_soon(call, number)
+        await checkpoint()
+        for number in gone:
+            scopes[number].cancel()
+
+    assert came == [number for number in range(len(scopes)) if number not in gone]
+
+
+async def test_who_has_waited_goes_before_who_has_just_come() -> None:
+    turns, came = Turns(), list[str]()
+
+    async def calls(name: str, count: int) -> None:
+        for _ in range(count):
+            await turns.take()
+            came.append(name)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(2 * AT_ONCE):
+            tasks.start_soon(calls, "many", 50)
+        await checkpoint()
+        tasks.start_soon(calls, "one", 1)
+
+    assert came.index("one") <= 4 * AT_ONCE
