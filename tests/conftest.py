@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -24,6 +25,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def anyio_backend() -> str:
     """Run asynchronous tests on asyncio, the only loop that uvicorn and the portal run on."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def programs_heed_interrupts() -> None:
+    """Let interrupts reach the programs under test; a shell that runs the tests in the background has them ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
