@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 class ToolCall:
     """One call of one tool: validated arguments, and the run that it belongs to, if any.
 
-    ``index`` counts the calls of a run from 1. ``clock`` is the run's wall clock: an invoker pauses it while it
-    waits for a person.
+    ``index`` counts the calls of a run from 1, and ``turn`` its turns: the program made the calls of one turn together.
+    ``clock`` is the run's wall clock: an invoker pauses it while it waits for a person.
     """
 
     entry: CatalogTool
     arguments: JsonObject
     run_id: str | None = None
     index: int = 0
+    turn: int = 0
     clock: RunClock | None = None
 
 

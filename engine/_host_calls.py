@@ -74,10 +74,11 @@ class HostCalls:
 
     async def answer(self, call: HostCall) -> bytes:
         """Answer one host call with JSON text. Raises ``Rejection``, which the guest throws as a JavaScript error."""
-        arguments: list[JsonValue] = orjson.loads(call.args)
         try:
             builtin = self._BUILTINS.get(call.method)
-            return await builtin(self, arguments) if builtin is not None else await self._tool(call.method, arguments)
+            if builtin is not None:
+                return await builtin(self, call)
+            return await self._tool(call.method, _arguments(call), turn=call.turn)
         except (CallError, UpstreamError) as error:
             raise _rejection_of(error) from error
 
@@ -85,13 +86,13 @@ class HostCalls:
         """Call one tool, without a program, as one call of a program would. Raises ``Rejection`` likewise."""
         try:
             _check_writable(name, arguments)
-            return await self._tool(name, [arguments])
+            return await self._tool(name, [arguments], turn=0)
         except (CallError, UpstreamError) as error:
             raise _rejection_of(error) from error
 
-    async def _tool(self, name: str, arguments: list[JsonValue]) -> bytes:
+    async def _tool(self, name: str, arguments: list[JsonValue], *, turn: int) -> bytes:
         entry = self._entry(name)
-        value = unwrap(await self._call_tool(entry, _only_argument(entry, arguments)), entry)
+        value = unwrap(await self._call_tool(entry, _only_argument(entry, arguments), turn), entry)
         self._unwrapped.add(entry.identifier)
         asyncio.get_running_loop().call_soon(self._learned.learn, entry, value)  # while the program goes on with it
         return _text_of(value, entry)
@@ -115,7 +116,7 @@ class HostCalls:
         message = self._catalog.unknown_tool_message(name)
         raise CallError(message, fields={"tool": name, "code": "unknown_tool"})
 
-    async def _call_tool(self, entry: CatalogTool, arguments: JsonObject) -> JsonObject:
+    async def _call_tool(self, entry: CatalogTool, arguments: JsonObject, turn: int) -> JsonObject:
         """Check the arguments, let the call leave through the invoker, and note how it went."""
         findings = self._catalog.argument_check(entry).findings(arguments)
         if findings:
@@ -131,7 +132,14 @@ class HostCalls:
         fact = self._fact(entry, "error")
         self.calls.append(fact)
         result = await self._invoker(
-            ToolCall(entry=entry, arguments=arguments, run_id=self._run_id, index=len(self.calls), clock=self.clock)
+            ToolCall(
+                entry=entry,
+                arguments=arguments,
+                run_id=self._run_id,
+                index=len(self.calls),
+                turn=turn,
+                clock=self.clock,
+            )
         )
         if result.get("isError") is not True:
             fact.status = "ok"
@@ -141,17 +149,17 @@ class HostCalls:
     def _fact(self, entry: CatalogTool, status: str) -> CallFact:
         return CallFact(identifier=entry.identifier, status=status, is_read_only=entry.is_read_only)
 
-    async def _raw(self, arguments: list[JsonValue]) -> bytes:
+    async def _raw(self, call: HostCall) -> bytes:
         """``codemode.raw(name, args)``: the untouched MCP result, errors included."""
-        name, *rest = arguments or [None]
+        name, *rest = _arguments(call) or [None]
         if not isinstance(name, str):
             raise _misuse("raw(name, args)", "takes the tool's name as text")
         entry = self._entry(name)
-        return _text_of(await self._call_tool(entry, _only_argument(entry, rest)), entry)
+        return _text_of(await self._call_tool(entry, _only_argument(entry, rest), call.turn), entry)
 
-    async def _search(self, arguments: list[JsonValue]) -> bytes:
+    async def _search(self, call: HostCall) -> bytes:
         """``codemode.search(query | queries[], {server?, limit?})``: the best tools, each with its declaration."""
-        queries, options = [*arguments, None, None][:2]
+        queries, options = [*_arguments(call), None, None][:2]
         if isinstance(queries, str):
             queries = [queries]
         if not isinstance(queries, list) or not queries or not all(isinstance(query, str) for query in queries):
@@ -178,9 +186,9 @@ class HostCalls:
             ]
         )
 
-    async def _describe(self, arguments: list[JsonValue]) -> bytes:
+    async def _describe(self, call: HostCall) -> bytes:
         """``codemode.describe(name | names[], {depth?})``: the TypeScript declarations, as text."""
-        names, options = [*arguments, None, None][:2]
+        names, options = [*_arguments(call), None, None][:2]
         if isinstance(names, str):
             names = [names]
         if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
@@ -191,7 +199,7 @@ class HostCalls:
         entries = [self._entry(str(name)) for name in names[:_NAMES_MAX]]
         return orjson.dumps("\n\n".join(self._declaration(entry, depth=depth) for entry in entries))
 
-    async def _servers(self, _arguments: list[JsonValue]) -> bytes:
+    async def _servers(self, _call: HostCall) -> bytes:
         """``codemode.servers()``: every server of this portal and how it is."""
         return orjson.dumps(
             [
@@ -200,9 +208,9 @@ class HostCalls:
             ]
         )
 
-    async def _emit(self, arguments: list[JsonValue]) -> bytes:
+    async def _emit(self, call: HostCall) -> bytes:
         """``codemode.emit(block)``: adds a content block, or a text, to the answer."""
-        block = arguments[0] if arguments else None
+        block, *_ = _arguments(call) or [None]
         if isinstance(block, str):
             block = {"type": "text", "text": block}
         if not isinstance(block, dict):
@@ -222,16 +230,21 @@ class HostCalls:
         self.emitted.append(content)
         return b"null"
 
-    async def _result(self, arguments: list[JsonValue]) -> bytes:
+    async def _result(self, call: HostCall) -> bytes:
         """``codemode.result(run)``: the whole result of an earlier run whose answer was cut."""
-        run_id = arguments[0] if arguments else None
+        run_id, *_ = _arguments(call) or [None]
         if not isinstance(run_id, str):
             raise _misuse('result("r7k2")', "takes the id of an earlier run")
         return await self._find_result(run_id)
 
-    _BUILTINS: ClassVar[Mapping[str, Callable[[HostCalls, list[JsonValue]], Awaitable[bytes]]]] = dict(
+    _BUILTINS: ClassVar[Mapping[str, Callable[[HostCalls, HostCall], Awaitable[bytes]]]] = dict(
         zip(BUILTINS, (_raw, _search, _describe, _servers, _emit, _result), strict=True)
     )
+
+
+def _arguments(call: HostCall) -> list[JsonValue]:
+    arguments: list[JsonValue] = orjson.loads(call.args)
+    return arguments
 
 
 def _rejection_of(error: CallError | UpstreamError) -> Rejection:

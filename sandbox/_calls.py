@@ -17,7 +17,8 @@ class HostCall:
     """One call of a program: ``namespace.method(...args)``.
 
     ``args`` is the text of a JSON array, at most ``Limits.call_bytes`` long, and not yet parsed by anyone on this side.
-    ``line`` and ``column`` say where in the program's source, counted from 1.
+    ``line`` and ``column`` say where in the program's source, counted from 1. ``turn`` counts the turns of the program
+    from 1: it made the calls of one turn together, before it was given an answer to any of them.
     """
 
     id: int
@@ -25,6 +26,7 @@ class HostCall:
     args: bytes
     line: int | None = None
     column: int | None = None
+    turn: int = 1
 
 
 class Rejection(Exception):  # noqa: N818 - it is not an error of this side: it is an answer

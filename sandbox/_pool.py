@@ -30,11 +30,11 @@ from sandbox._errors import (
 )
 from sandbox._forks import ForkedWorkers
 from sandbox._process import ExecutedWorkers
+from sandbox._rounds import Rounds
 from sandbox._run import Program, Run
 from sandbox._spawn import compile_guest
 from sandbox._status import SandboxStatus
 from sandbox._transcript import Transcript
-from sandbox._turns import Turns
 from sandbox._workers import Workers
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Sandbox:
             run_bytes=_RUN_BYTES[self._config.isolation],
         )
         self._workers = Workers(self._config, self._admission)
-        self._turns = Turns()
+        self._rounds = Rounds()
         self._active_runs = 0
         self._refused_runs = 0
         self._module_path = Path()
@@ -146,7 +146,7 @@ class Sandbox:
         clock = clock or RunClock()
         seat = Seat(share, memory_bytes=limits.memory_bytes, stop=clock.end_run)
         on_report = partial(self._admission.report, seat)
-        begin = partial(Run, program, transcript=transcript, turns=self._turns, stop=seat.stop, on_report=on_report)
+        begin = partial(Run, program, transcript=transcript, rounds=self._rounds, stop=seat.stop, on_report=on_report)
         run: Run | None = None
         error: GuestError | None = None
         self._active_runs += 1

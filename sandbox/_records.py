@@ -51,8 +51,8 @@ _LIMIT_ERRORS: dict[str, tuple[type[LimitExceeded], str]] = {
 }
 
 
-def read_call(record: bytes) -> HostCall:
-    """Return the host call of a record ``{"id", "method", "args", "line"?, "column"?}``."""
+def read_call(record: bytes, *, turn: int = 1) -> HostCall:
+    """Return the host call of a record ``{"id", "method", "args", "line"?, "column"?}`` that came in ``turn``."""
     head, begins, rest = record.partition(b',"args":')
     args, ends, tail = rest.rpartition(b',"line":') if not rest.endswith(b"]}") else (rest[:-1], b"", b"")
     if not begins or not args or len(head) > _MAX_HEAD_BYTES:
@@ -62,7 +62,12 @@ def read_call(record: bytes) -> HostCall:
     if not isinstance(call_id, int) or isinstance(call_id, bool) or not isinstance(method, str):
         raise ProtocolError("an isolate sent a host call without an id or a method")
     return HostCall(
-        id=call_id, method=method, args=args, line=_position(call, "line"), column=_position(call, "column")
+        id=call_id,
+        method=method,
+        args=args,
+        line=_position(call, "line"),
+        column=_position(call, "column"),
+        turn=turn,
     )
 
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from sandbox._capabilities import Capabilities
     from sandbox._limits import Limits
+    from sandbox._rounds import Rounds
     from sandbox._transcript import Transcript
-    from sandbox._turns import Turns
     from sandbox._workers import Place
 
 _SETTLE_BYTES = 32 * 2**20  # settlements that are ready at once leave in frames of about this size
@@ -56,7 +56,7 @@ class Run:
         place: Place,
         *,
         transcript: Transcript,
-        turns: Turns,
+        rounds: Rounds,
         stop: Callable[[GuestError | HostError], None],
         on_report: Callable[[frames.Report, int], None],
     ) -> None:
@@ -65,7 +65,7 @@ class Run:
         self._on_report = on_report
         self._program = program
         self._transcript = transcript
-        self._turns = turns
+        self._rounds = rounds
         self._waiting: deque[HostCall] = deque()
         self._open_calls: dict[int, int] = {}  # the bytes of their arguments
         self._serving = 0
@@ -241,7 +241,7 @@ class Run:
         while self._waiting:
             call = self._waiting.popleft()
             if self._tasks is not None:  # one that comes alone is followed by a turn of the worker anyway
-                await self._turns.take()
+                await self._rounds.take_place()
             try:
                 value = await self._program.on_call(call)
                 if len(value) > most:

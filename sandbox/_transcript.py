@@ -46,13 +46,14 @@ class Transcript:
         """Add a report and return the host calls in it. Raises ``ProtocolError`` when it is not as agreed."""
         self.cpu_us = report.cpu_us
         self._memory_bytes = report.memory_bytes or self._memory_bytes  # not known of a turn that trapped
+        turn = self._turns + 1
         self._turns += report.is_last
         calls: list[HostCall] = []
         for tag, record in report.records:
             if tag == Tag.LOG:
                 self._add_log(record)
             elif tag == Tag.CALL:
-                calls.append(self._add_call(record))
+                calls.append(self._add_call(record, turn))
             elif tag == Tag.END:
                 self._take_end(EndRecord(record, source=self._source))
             else:
@@ -90,8 +91,8 @@ class Transcript:
             raise ProtocolError("an isolate sent more console output than its limit")
         self._logs.append(read_log(record))
 
-    def _add_call(self, record: bytes) -> HostCall:
-        call = read_call(record)
+    def _add_call(self, record: bytes, turn: int) -> HostCall:
+        call = read_call(record, turn=turn)
         self.calls += 1
         if self.calls > self._limits.calls or len(call.args) > self._limits.call_bytes:
             raise ProtocolError("an isolate sent a host call past its limits")

@@ -7,8 +7,6 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import anyio.lowlevel
-
 from engine import QUERIES_AT_ONCE
 from portal._errors import PortalError
 from portal.context._discovery import words_of
@@ -57,17 +55,15 @@ async def program_cost(
     engine: Engine,
     listing: Listing,
     invoker: Invoker,
-    concurrent_calls: int,
     queries: Sequence[str] = (),
     encoding: str,
     on_end: Callable[[RunRecord], None] | None = None,
 ) -> ProgramCost:
     """Run ``source`` once, really, and count both ways. Raises ``ProgramFailed``.
 
-    Its tools are looked for with ``queries``, else with the words of their names. ``concurrent_calls`` is the engine's
-    limit: what waits for a place counts into the turn of those it waits for.
+    Its tools are looked for with ``queries``, else with the words of their names.
     """
-    watch = _Watch(invoker, listing, concurrent_calls)
+    watch = _Watch(invoker, listing)
     answer = await engine.code(source, catalog=listing.catalog, invoker=watch, on_end=on_end)
     if answer.is_error:
         raise ProgramFailed(answer.text)
@@ -91,32 +87,28 @@ async def program_cost(
 class _Watch:
     """An invoker that passes calls on and keeps, by turn, what a model would have written and read to make them."""
 
-    def __init__(self, invoker: Invoker, listing: Listing, concurrent_calls: int) -> None:
+    def __init__(self, invoker: Invoker, listing: Listing) -> None:
         self._invoker = invoker
         self._listing = listing
-        self._concurrent_calls = concurrent_calls
-        self._under_way = 0
+        self._turn_of_program = 0
         self._has_answer = True
         self._turns: list[list[_Made]] = []
 
     async def __call__(self, call: ToolCall) -> JsonObject:
-        self._under_way += 1
-        # Nothing has come back since the turn began, or this call only waited for a place: it belongs to it.
-        if not self._turns or (self._has_answer and self._under_way < self._concurrent_calls):
+        # Nothing has come back since the turn began, or nothing had when the program made this call: it belongs to it.
+        if self._has_answer and call.turn > self._turn_of_program:
             self._turns.append([])
             self._has_answer = False
+        self._turn_of_program = call.turn
         made = _Made(call=call, tool=self._listing.listed_name_of(call.entry))
         self._turns[-1].append(made)
         try:
-            # Calls that a program makes together begin together, also where an upstream answers at once.
-            await anyio.lowlevel.checkpoint()
             result = await self._invoker(call)
             made.answer = text_of(result)
         except Exception as error:
             made.answer = str(error)
             raise
         finally:
-            self._under_way -= 1
             self._has_answer = True
         return result
 

@@ -80,7 +80,6 @@ async def measure(
             engine=portal.engine,
             listing=listing,
             invoker=portal.invoker(portal_id),
-            concurrent_calls=portal.config.limits.concurrent_calls,
             queries=queries,
             encoding=encoding,
             on_end=lambda run: portal.recorder.write_run(run.as_json(), user=LOCAL_USER, portal=portal_id),

@@ -66,6 +66,22 @@ async def test_a_program_whose_calls_wait_with_more_than_its_memory_is_stopped(e
     assert outcome.usage.calls < 20
 
 
+async def test_a_call_tells_in_which_turn_of_the_program_it_was_made(execute: Execute) -> None:
+    made: list[tuple[str, int]] = []
+
+    async def on_call(call: HostCall) -> bytes:
+        made.append((call.method, call.turn))
+        return b"1"
+
+    source = "await host.a(); await Promise.all(Array.from({length: 20}, () => host.b())); await host.c()"
+    await execute(source, on_call=on_call)
+
+    assert made[0] == ("a", 1)
+    assert set(made[1:-1]) == {("b", 2)}
+    assert made[-1][0] == "c"
+    assert made[-1][1] > 2
+
+
 @pytest.mark.parametrize(
     "source",
     [

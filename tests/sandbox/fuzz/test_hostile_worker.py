@@ -24,9 +24,9 @@ from sandbox._errors import WorkerLost
 from sandbox._frames import Cause, Kind, Tag
 from sandbox._post import Post
 from sandbox._process import WorkerProcess
+from sandbox._rounds import Rounds
 from sandbox._run import Program, Run
 from sandbox._transcript import Transcript
-from sandbox._turns import Turns
 from sandbox._workers import Place
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ async def test_whatever_a_worker_sends_its_run_ends_and_says_why_if_it_failed(
             program,
             place,
             transcript=transcript,
-            turns=Turns(),
+            rounds=Rounds(),
             stop=stop,
             on_report=lambda _report, _calls: None,
         )

@@ -1,4 +1,4 @@
-"""Host calls that are answered without a wait: how many begin before everything else in the event loop has its turn."""
+"""Host calls that are answered without a wait: how many begin before the event loop comes round to everything else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio.lowlevel import checkpoint
 
-from sandbox._turns import AT_ONCE, Turns
+from sandbox._rounds import AT_ONCE, Rounds
 from tests.sandbox._programs import value_of
 
 if TYPE_CHECKING:
@@ -42,19 +42,18 @@ async def test_calls_that_are_answered_without_a_wait_hold_up_nothing_else(execu
         tasks.cancel_scope.cancel()
 
     assert value_of(outcome) == seen.total() == 300
-    assert (
-        max(seen.values()) <= 2 * AT_ONCE
-    )  # from one tick to the next there may be the end of a turn and the next one
+    # From one tick to the next there may be the end of a round and all of the next one.
+    assert max(seen.values()) <= 2 * AT_ONCE
 
 
 async def test_calls_begin_in_the_order_in_which_they_come_and_those_that_are_cancelled_take_no_room() -> None:
-    turns, came = Turns(), list[int]()
+    rounds, came = Rounds(), list[int]()
     gone = range(AT_ONCE, 4 * AT_ONCE)
     scopes = [anyio.CancelScope() for _ in range(6 * AT_ONCE)]
 
     async def call(number: int) -> None:
         with scopes[number]:
-            await turns.take()
+            await rounds.take_place()
             came.append(number)
 
     async with anyio.create_task_group() as tasks:
@@ -68,11 +67,11 @@ async def test_calls_begin_in_the_order_in_which_they_come_and_those_that_are_ca
 
 
 async def test_who_has_waited_goes_before_who_has_just_come() -> None:
-    turns, came = Turns(), list[str]()
+    rounds, came = Rounds(), list[str]()
 
     async def calls(name: str, count: int) -> None:
         for _ in range(count):
-            await turns.take()
+            await rounds.take_place()
             came.append(name)
 
     async with anyio.create_task_group() as tasks:

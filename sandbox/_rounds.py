@@ -1,4 +1,4 @@
-"""Turns of the event loop: calls that are answered without a wait leave room between them for everything else."""
+"""Rounds of the event loop: calls that are answered without a wait leave room between them for everything else."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import asyncio
 from collections import deque
 
 AT_ONCE = 4
-"""Calls in one turn of the loop: some ten milliseconds where a server in this process answers them."""
+"""Calls in one round: up to ten milliseconds where a server in this process answers them."""
 
 
-class Turns:
-    """Lets ``AT_ONCE`` calls begin in one turn of the loop, of all programs together, in the order in which they come.
+class Rounds:
+    """Lets ``AT_ONCE`` calls begin in one round of the loop, of all programs together, in the order in which they come.
 
     Without it the calls that programs make in parallel would be answered in a row by a handler that never waits, and
     nobody else be served meanwhile.
@@ -18,11 +18,11 @@ class Turns:
 
     def __init__(self) -> None:
         self._left = AT_ONCE
-        self._is_counting = False  # so that a next turn is on its way
+        self._is_counting = False  # so that a next round is on its way
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    async def take(self) -> None:
-        """Return when a call may begin: in this turn where there is room for one."""
+    async def take_place(self) -> None:
+        """Return when a call may begin: in this round where there is a place left."""
         loop = asyncio.get_running_loop()
         if not self._is_counting:
             self._is_counting = True
@@ -38,7 +38,7 @@ class Turns:
         self._left = AT_ONCE
         while self._left and self._waiting:
             place = self._waiting.popleft()
-            if not place.done():  # its call was cancelled
+            if not place.done():  # else its call was cancelled
                 place.set_result(None)
                 self._left -= 1
         self._is_counting = self._left < AT_ONCE
