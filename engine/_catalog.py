@@ -11,6 +11,7 @@ from itertools import chain, zip_longest
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+import anyio.to_thread
 import orjson
 
 from engine._arguments import ArgumentCheck
@@ -156,6 +157,11 @@ class Catalog:
         if known is None:
             known = self._checks[entry.identifier] = ArgumentCheck(entry.tool.input_schema)
         return known
+
+    async def prepare_search(self) -> None:
+        """Index the tools for ``search``, unless they are: in a thread, as thousands take a second."""
+        if "_index" not in vars(self):
+            await anyio.to_thread.run_sync(getattr, self, "_index")
 
     def search(self, query: str | Sequence[str], *, server: str | None = None, limit: int = 8) -> list[CatalogTool]:
         """Rank the tools for ``query``, best first, of one server only where ``server`` names it; none where none fits.

@@ -169,6 +169,7 @@ class HostCalls:
             known_ids = ", ".join(known.id for known in self._catalog.servers)
             raise CallError(f"search: no server {quoted_part(server)!r}. Servers: {known_ids}", name="TypeError")
         wanted = [str(query) for query in queries[:QUERIES_AT_ONCE]]
+        await self._catalog.prepare_search()
         found = self._catalog.search(wanted, server=server, limit=limit)
         if not found and len(self.empty_searches) < _EMPTY_SEARCHES_TOLD:
             near = self._catalog.nearest(wanted[0])

@@ -3,44 +3,60 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 
-AT_ONCE = 4
-"""Calls in one round: up to ten milliseconds where a server in this process answers them."""
+AT_ONCE = 16
+"""Calls that may begin in one round: those of one program, unless it is configured to make more at once."""
+ROUND_S = 0.010
+"""Time after which no more begin, though there is a place: a person notices a wait of ten times as long."""
 
 
 class Rounds:
-    """Lets ``AT_ONCE`` calls begin in one round of the loop, of all programs together, in the order in which they come.
+    """Lets the calls of all programs begin in the order in which they come, a few in each round of the event loop.
 
     Without it the calls that programs make in parallel would be answered in a row by a handler that never waits, and
     nobody else be served meanwhile.
     """
 
     def __init__(self) -> None:
-        self._left = AT_ONCE
-        self._is_counting = False  # so that a next round is on its way
+        self._places = AT_ONCE  # that are left in this round
+        self._ends_at: float | None = None  # once the first call of this round has begun
+        self._is_next_on_its_way = False
+        self._late: deque[asyncio.Future[None]] = deque()  # had a place in a round that was over by then
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def take_place(self) -> None:
-        """Return when a call may begin: in this round where there is a place left."""
-        loop = asyncio.get_running_loop()
-        if not self._is_counting:
-            self._is_counting = True
-            loop.call_soon(self._go_on)
-        if self._left:
-            self._left -= 1
-            return
-        place = loop.create_future()
-        self._waiting.append(place)
+        """Return when a call may begin: in this round where there is room."""
+        if not self._is_next_on_its_way:
+            self._is_next_on_its_way = True
+            asyncio.get_running_loop().call_soon(self._go_on)
+        if self._places:
+            self._places -= 1
+        else:
+            await self._wait_in(self._waiting)
+        while not self._has_time():
+            await self._wait_in(self._late)
+
+    def _has_time(self) -> bool:
+        now = time.monotonic()
+        if self._ends_at is None:  # whatever the round was for until now: one call begins in each
+            self._ends_at = now + ROUND_S
+        return now < self._ends_at
+
+    @staticmethod
+    async def _wait_in(line: deque[asyncio.Future[None]]) -> None:
+        place = asyncio.get_running_loop().create_future()
+        line.append(place)
         await place
 
     def _go_on(self) -> None:
-        self._left = AT_ONCE
-        while self._left and self._waiting:
-            place = self._waiting.popleft()
+        self._places, self._ends_at = AT_ONCE, None
+        while self._places and (line := self._late or self._waiting):
+            place = line.popleft()
             if not place.done():  # else its call was cancelled
                 place.set_result(None)
-                self._left -= 1
-        self._is_counting = self._left < AT_ONCE
-        if self._is_counting:
+                self._places -= 1
+        self._is_next_on_its_way = self._places < AT_ONCE
+        if self._is_next_on_its_way:
             asyncio.get_running_loop().call_soon(self._go_on)

@@ -112,6 +112,7 @@ class ToolCalls:
             listing = self._lists.for_request(request)
             name_of = listing.listed_name_of if request.view.mode is Mode.NAMES else None
             accounts = self._fleet.accounts(request.caller)
+            await listing.catalog.prepare_search()
             return answer_query(
                 arguments, engine=self._engine, catalog=listing.catalog, accounts=accounts, name_of=name_of
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import TYPE_CHECKING, Literal
 
 import anyio
@@ -10,11 +11,15 @@ import pytest
 from mcp import Client, MCPError
 from mcp_types import TextContent, ToolListChangedNotification
 
+from engine._search import SearchIndex
 from portal import PortalConfig, PortalServer, ServerConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mcp_types import CallToolResult
 
+    from engine._document import Document
     from tests.portal.conftest import PortalAt, Serving, Upstreamed
 
 Era = Literal["legacy", "auto"]
@@ -216,3 +221,38 @@ async def test_the_switches_are_methods_of_a_program_too(
         told = await client.call_tool("code", {"code": "return await codemode.portal_toggle_servers()"})
 
     assert "portal_toggle_single_server" in text(told)
+
+
+@pytest.mark.parametrize(
+    ("view", "tool", "arguments"),
+    [
+        (QUERY, "query", {"query": "burn a book"}),
+        ("?codemode=search_and_execute", "code", {"code": "return codemode.search('burn a book')"}),
+    ],
+)
+async def test_the_first_search_indexes_the_tools_in_a_thread_and_holds_nobody_up(
+    portal_at: PortalAt,
+    library: Upstreamed,
+    serving: Serving,
+    monkeypatch: pytest.MonkeyPatch,
+    view: str,
+    tool: str,
+    arguments: dict[str, str],
+) -> None:
+    threads = list[threading.Thread]()
+
+    def index(documents: Iterable[Document]) -> SearchIndex:
+        threads.append(threading.current_thread())
+        return SearchIndex(documents)
+
+    monkeypatch.setattr("engine._catalog.SearchIndex", index)
+    async with (
+        serving(library) as url,
+        portal_at(ServerConfig(id="up", url=url)) as (_, origin),
+        Client(f"{origin}/mcp{view}", cache=None) as client,
+    ):
+        for _ in range(2):
+            assert "up_burn_book" in text(await client.call_tool(tool, arguments))
+
+    assert len(threads) == 1
+    assert threads[0] is not threading.main_thread()

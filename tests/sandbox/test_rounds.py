@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import anyio
+import pytest
 from anyio.lowlevel import checkpoint
 
-from sandbox._rounds import AT_ONCE, Rounds
+from sandbox._rounds import AT_ONCE, ROUND_S, Rounds
 from tests.sandbox._programs import value_of
 
 if TYPE_CHECKING:
@@ -28,22 +30,28 @@ class Ticks:
             self.count += 1
 
 
-async def test_calls_that_are_answered_without_a_wait_hold_up_nothing_else(execute: Execute) -> None:
+@pytest.mark.parametrize(("calls", "takes_s", "at_once"), [(300, 0.0, AT_ONCE), (30, ROUND_S, 1)])
+async def test_calls_that_are_answered_without_a_wait_hold_up_nothing_else(
+    execute: Execute, calls: int, takes_s: float, at_once: int
+) -> None:
     ticks, seen = Ticks(), Counter[int]()
 
     async def on_call(_: HostCall) -> bytes:
         seen[ticks.count] += 1
+        ends_at = time.monotonic() + takes_s
+        while time.monotonic() < ends_at:
+            pass
         return b"1"
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(ticks.run)
-        source = "(await Promise.all(Array.from({length: 300}, () => host.any()))).length"
+        source = f"(await Promise.all(Array.from({{length: {calls}}}, () => host.any()))).length"
         outcome = await execute(source, on_call=on_call)
         tasks.cancel_scope.cancel()
 
-    assert value_of(outcome) == seen.total() == 300
+    assert value_of(outcome) == seen.total() == calls
     # From one tick to the next there may be the end of a round and all of the next one.
-    assert max(seen.values()) <= 2 * AT_ONCE
+    assert max(seen.values()) <= 2 * at_once
 
 
 async def test_calls_begin_in_the_order_in_which_they_come_and_those_that_are_cancelled_take_no_room() -> None:

@@ -215,9 +215,9 @@ async def test_what_no_client_sends_is_refused_and_costs_no_memory(
 ) -> None:
     async with served(http_server, sandbox) as (_, port):
         await sent(port, ROUGH[name])
-        before = resident_bytes()
+        before = settled_bytes()
         statuses = {await sent(port, ROUGH[name]) for _ in range(5)}
-        rise = resident_bytes() - before
+        rise = settled_bytes() - before
         healthy = await exchange(port, *modern_call("up_echo", text="well"))
 
     assert all(400 <= status < 500 for status in statuses), statuses
