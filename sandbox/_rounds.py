@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from heapq import heappop, heappush
+from itertools import count
 
 AT_ONCE = 16
 """Calls that may begin in one round: those of one program, unless it is configured to make more at once."""
@@ -23,20 +24,21 @@ class Rounds:
         self._places = AT_ONCE  # that are left in this round
         self._ends_at: float | None = None  # once the first call of this round has begun
         self._is_next_on_its_way = False
-        self._late: deque[asyncio.Future[None]] = deque()  # had a place in a round that was over by then
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._numbers = count()
+        self._line: list[tuple[int, asyncio.Future[None]]] = []  # a heap: who came first goes on first
 
     async def take_place(self) -> None:
         """Return when a call may begin: in this round where there is room."""
         if not self._is_next_on_its_way:
             self._is_next_on_its_way = True
             asyncio.get_running_loop().call_soon(self._go_on)
+        number = next(self._numbers)
         if self._places:
             self._places -= 1
         else:
-            await self._wait_in(self._waiting)
+            await self._stand_in_line(number)
         while not self._has_time():
-            await self._wait_in(self._late)
+            await self._stand_in_line(number)
 
     def _has_time(self) -> bool:
         now = time.monotonic()
@@ -44,16 +46,15 @@ class Rounds:
             self._ends_at = now + ROUND_S
         return now < self._ends_at
 
-    @staticmethod
-    async def _wait_in(line: deque[asyncio.Future[None]]) -> None:
+    async def _stand_in_line(self, number: int) -> None:
         place = asyncio.get_running_loop().create_future()
-        line.append(place)
+        heappush(self._line, (number, place))
         await place
 
     def _go_on(self) -> None:
         self._places, self._ends_at = AT_ONCE, None
-        while self._places and (line := self._late or self._waiting):
-            place = line.popleft()
+        while self._places and self._line:
+            _, place = heappop(self._line)
             if not place.done():  # else its call was cancelled
                 place.set_result(None)
                 self._places -= 1
